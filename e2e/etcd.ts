@@ -1,0 +1,128 @@
+// A real etcd of one member on 127.0.0.1, for tests and the demo: can be stopped, started again and wiped.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const READY_TIMEOUT_MS = 15_000;
+const POLL_MS = 50;
+const SHOWN_LOG_CHARACTERS = 2000;
+
+export type EtcdOptions = {
+  /** Client port; a free one unless told. */
+  readonly port?: number;
+  /** Kept on dispose if given; else a temporary folder that goes with it. */
+  readonly dataDir?: string;
+};
+
+export class Etcd implements AsyncDisposable {
+  readonly port: number;
+  readonly url: string;
+  readonly #peerPort: number;
+  readonly #folder: string;
+  readonly #dataDir: string;
+  #child: ChildProcess | undefined;
+
+  private constructor(port: number, peerPort: number, folder: string, dataDir: string) {
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.#peerPort = peerPort;
+    this.#folder = folder;
+    this.#dataDir = dataDir;
+  }
+
+  /** Resolves once it answers; throws with the end of its log if it does not within 15 s. */
+  static async start({ port, dataDir }: EtcdOptions = {}): Promise<Etcd> {
+    const folder = await mkdtemp(join(tmpdir(), 'podwall-etcd-'));
+    const etcd = new Etcd(port ?? (await freePort()), await freePort(), folder, dataDir ?? join(folder, 'data'));
+    try {
+      await etcd.restart();
+    } catch (error) {
+      await etcd[Symbol.asyncDispose]();
+      throw error;
+    }
+    return etcd;
+  }
+
+  /** Of the running process; undefined while it is stopped. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Stops it if it runs, and starts it on the same port with the data it had. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await mkdir(this.#dataDir, { recursive: true, mode: 0o700 });
+    const peerUrl = `http://127.0.0.1:${this.#peerPort}`;
+    const log = join(this.#folder, 'etcd.log');
+    const child = spawn(
+      'etcd',
+      [
+        ...['--data-dir', this.#dataDir, '--logger', 'zap', '--log-outputs', log],
+        ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
+        ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+        ...['--initial-cluster', `default=${peerUrl}`],
+        ...['--heartbeat-interval', '20', '--election-timeout', '200'], // ms; alone, it waits for this at a restart
+      ],
+      { stdio: 'ignore' },
+    );
+    this.#child = child;
+    process.once('exit', this.#killAtExit);
+    await once(child, 'spawn');
+    await this.#untilHealthy(child, log);
+  }
+
+  /** Ends the process, by SIGKILL as in a crash if told; what it holds stays. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    process.off('exit', this.#killAtExit);
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+
+  /** Stops it and deletes all that it holds; restart() brings it back empty. */
+  async wipe(): Promise<void> {
+    await this.stop('SIGKILL');
+    await rm(this.#dataDir, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop('SIGKILL');
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  readonly #killAtExit = (): void => {
+    this.#child?.kill('SIGKILL');
+  };
+
+  async #untilHealthy(child: ChildProcess, log: string): Promise<void> {
+    const deadline = Date.now() + READY_TIMEOUT_MS;
+    while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
+      const isHealthy = await fetch(`${this.url}/health`, { signal: AbortSignal.timeout(1000) }).then(
+        (response) => response.ok,
+        () => false,
+      );
+      if (isHealthy) return;
+      await sleep(POLL_MS);
+    }
+    const told = await readFile(log, 'utf8').catch(() => '(no log)');
+    throw new Error(`etcd does not answer at ${this.url}: ${told.slice(-SHOWN_LOG_CHARACTERS)}`);
+  }
+}
+
+/** A port of 127.0.0.1 that nothing listens on now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1');
+  return address.port;
+}
