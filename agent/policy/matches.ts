@@ -1,0 +1,88 @@
+// What one published rule matches, as the parts that dp knows: one range of sources, one of destinations, one of ports.
+import type { NamedPorts, PublishedRule } from '@podwall/controller/api/keyspace.ts';
+import { type Groups, parseSide, rangesOf, type Side } from './peer.ts';
+import { type PortRange, parsePorts, portOfName } from './ports.ts';
+import type { AddressRange, Family } from './ranges.ts';
+
+export type Match = {
+  readonly source: AddressRange;
+  readonly destination: AddressRange;
+  readonly port: PortRange;
+  readonly fqdn?: string;
+};
+
+export type Matches = {
+  readonly matches: readonly Match[];
+  /** Parts that could not be realised and are left out, in words. */
+  readonly problems: readonly string[];
+};
+
+export type MatchContext = {
+  readonly groups: Groups;
+  /** The workload's own container ports. */
+  readonly ports: NamedPorts;
+  readonly hasGlobalIpv6: boolean;
+};
+
+const FAMILIES = ['ipv4', 'ipv6'] as const;
+
+/** In order of peers, then ports. Throws RangeError where the rule can't be read. */
+export function matchesOf(rule: PublishedRule, context: MatchContext): Matches {
+  const from = parseSide(rule.from, context.groups);
+  const to = parseSide(rule.to, context.groups);
+  const fixed: PortRange[] = [];
+  const named: Match[] = [];
+  const problems: string[] = [];
+  for (const spec of parsePorts(rule.ports)) {
+    if (!('name' in spec)) {
+      fixed.push(spec);
+    } else if (rule.direction === 'ingress') {
+      const port = portOfName(spec.name, context.ports);
+      if (port) fixed.push(port);
+      else problems.push(`the workload has no container port named ${spec.name}`);
+    } else if (to.kind === 'group') {
+      const { parts, missing } = membersByPort(to, spec.name);
+      for (const { side, port } of parts) named.push(...pair(from, side, [port], context.hasGlobalIpv6));
+      if (missing > 0)
+        problems.push(`${missing} of ${to.members.length} peers have no container port named ${spec.name}`);
+    } else {
+      problems.push(`the port name ${spec.name} needs pods as peers`);
+    }
+  }
+  return { matches: [...pair(from, to, fixed, context.hasGlobalIpv6), ...named], problems };
+}
+
+function pair(from: Side, to: Side, ports: readonly PortRange[], hasGlobalIpv6: boolean): Match[] {
+  const name = to.kind === 'fqdn' ? { fqdn: to.name } : {};
+  const isWild = isEveryAddress(from) && isEveryAddress(to);
+  return FAMILIES.flatMap((family) => {
+    const ofFamily = ports.filter((port) => exists(port, family, isWild, hasGlobalIpv6));
+    return rangesOf(from, family).flatMap((source) =>
+      rangesOf(to, family).flatMap((destination) => ofFamily.map((port) => ({ source, destination, port, ...name }))),
+    );
+  });
+}
+
+/** Rules for any IPv6 address are made only where the workload has IPv6, or the port is ICMPv6's. */
+function exists(port: PortRange, family: Family, isWild: boolean, hasGlobalIpv6: boolean): boolean {
+  if (port.family) return port.family === family;
+  return family === 'ipv4' || !isWild || hasGlobalIpv6;
+}
+
+const isEveryAddress = ({ kind }: Side): boolean => kind === 'any' || kind === 'fqdn';
+
+/** The members that share a number for the named port, as a group of their own each. */
+function membersByPort(
+  group: Extract<Side, { kind: 'group' }>,
+  name: string,
+): { parts: { side: Side; port: PortRange }[]; missing: number } {
+  const byPort = Map.groupBy(group.members, ({ ports }) => {
+    const port = portOfName(name, ports);
+    return port && `${port.proto}/${port.port}`;
+  });
+  const parts = [...byPort].flatMap(([key, members]) => {
+    const port = members[0] && portOfName(name, members[0].ports);
+    return key !== undefined && port ? [{ side: { ...group, members }, port }] : [];
+  });
+  return { parts, missing: byPort.get(undefined)?.length ?? 0 };
+}

@@ -1,0 +1,162 @@
+// Computes a workload's policy for dp from the resources that select it. Pure: the same in gives the same out.
+import {
+  DEFAULT_RULE,
+  type NamedPorts,
+  type PublishedResource,
+  type PublishedRule,
+} from '@podwall/controller/api/keyspace.ts';
+import { APPLICATION } from '@podwall/dp/protocol/applications.ts';
+import type { DPWorkloadIPPolicy, PolicyRule } from '@podwall/dp/protocol/commands.ts';
+import { type Action, DIRECTION, type Direction } from '@podwall/dp/protocol/values.ts';
+import { defaultAction, ruleAction } from './actions.ts';
+import { type Match, type MatchContext, matchesOf } from './matches.ts';
+import type { Groups } from './peer.ts';
+import { ANY_PORT } from './ports.ts';
+import { EVERY_ADDRESS, formatAddress, isGlobalIpv6 } from './ranges.ts';
+
+/** Lower ids are dp's own. */
+export const FIRST_RULE_ID = 1001;
+
+export type WorkloadIdentity = {
+  readonly id: string;
+  readonly mac: string;
+  readonly ips: readonly string[];
+  readonly ports: NamedPorts;
+};
+
+/** The rule of a resource that a rule id stands for. */
+export type RuleName = { readonly uid: string; readonly rule: string };
+export type FqdnUse = { readonly name: string; readonly vhost: boolean };
+
+export type ComputedPolicy = {
+  /** Absent: no resource selects the workload, and dp is to treat its traffic as if it had never been policed. */
+  readonly policy?: DPWorkloadIPPolicy;
+  /** Nothing is dropped whatever happens: no selecting resource is in Protect. */
+  readonly tap: boolean;
+  readonly ruleNames: ReadonlyMap<number, RuleName>;
+  /** The resource whose default action a direction has; absent for a direction that is not policed. */
+  readonly defaultOf: { readonly egress?: string; readonly ingress?: string };
+  /** Resource uid → generation that this policy realises. */
+  readonly generations: Readonly<Record<string, number>>;
+  readonly fqdns: readonly FqdnUse[];
+  /** What could not be realised and is left out, in words. */
+  readonly problems: readonly string[];
+};
+
+/** `resources` are those that select the workload, in the order in which they decide. */
+export function computePolicy(
+  workload: WorkloadIdentity,
+  resources: readonly PublishedResource[],
+  groups: Groups,
+): ComputedPolicy {
+  const building = new PolicyRules({
+    groups,
+    ports: workload.ports,
+    hasGlobalIpv6: workload.ips.some(isGlobalIpv6),
+  });
+  for (const resource of resources) for (const rule of resource.rules) building.add(resource, rule);
+  const egress = resources.find(({ directions }) => directions.includes('egress'));
+  const ingress = resources.find(({ directions }) => directions.includes('ingress'));
+  // dp has one default action and counts it once: where the two directions' differ, ingress gets rules that match all.
+  if (egress && ingress && egress !== ingress) building.addIngressDefault(ingress);
+  const ofDefault = egress ?? ingress;
+  return {
+    ...(ofDefault && {
+      policy: {
+        wl_id: workload.id,
+        mode: strictestMode(resources),
+        defact: defaultAction(ofDefault),
+        apply_dir: directionOf(Boolean(egress), Boolean(ingress)),
+        mac: [workload.mac],
+        policy_rules: building.rules,
+      },
+    }),
+    tap: ofDefault !== undefined && !resources.some(({ mode }) => mode === 'Protect'),
+    ruleNames: building.ruleNames,
+    defaultOf: { ...(egress && { egress: egress.uid }), ...(ingress && { ingress: ingress.uid }) },
+    generations: Object.fromEntries(resources.map(({ uid, generation }) => [uid, generation])),
+    fqdns: [...building.fqdns].map(([name, vhost]) => ({ name, vhost })),
+    problems: building.problems,
+  };
+}
+
+class PolicyRules {
+  readonly rules: PolicyRule[] = [];
+  readonly ruleNames = new Map<number, RuleName>();
+  /** Name → whether all its uses are of virtual hosts. */
+  readonly fqdns = new Map<string, boolean>();
+  readonly problems: string[] = [];
+  readonly #context: MatchContext;
+
+  constructor(context: MatchContext) {
+    this.#context = context;
+  }
+
+  add(resource: PublishedResource, rule: PublishedRule): void {
+    const where = `${resource.kind} ${[resource.namespace, resource.name].filter(Boolean).join('/')}, rule ${rule.name}`;
+    try {
+      const { matches, problems } = matchesOf(rule, this.#context);
+      const applications = rule.applications.map(applicationNumber);
+      const action = ruleAction(resource, rule.action);
+      for (const match of matches)
+        this.#push(match, rule, action, applications, { uid: resource.uid, rule: rule.name });
+      this.problems.push(...problems.map((problem) => `${where}: ${problem}`));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.problems.push(`${where} is left out: ${error.message}`);
+    }
+  }
+
+  addIngressDefault(resource: PublishedResource): void {
+    const name = { uid: resource.uid, rule: DEFAULT_RULE };
+    for (const every of Object.values(EVERY_ADDRESS)) {
+      const match = { source: every, destination: every, port: ANY_PORT };
+      this.#push(match, { direction: 'ingress' }, defaultAction(resource), [], name);
+    }
+  }
+
+  #push(
+    { source, destination, port, fqdn }: Match,
+    { direction, vhost }: Pick<PublishedRule, 'direction' | 'vhost'>,
+    action: Action,
+    applications: readonly (typeof APPLICATION)[keyof typeof APPLICATION][],
+    name: RuleName,
+  ): void {
+    const id = FIRST_RULE_ID + this.rules.length;
+    const isVhost = vhost === true;
+    if (fqdn !== undefined) this.fqdns.set(fqdn, isVhost && (this.fqdns.get(fqdn) ?? true));
+    this.ruleNames.set(id, name);
+    this.rules.push({
+      id,
+      sip: formatAddress(source.family, source.first),
+      dip: formatAddress(destination.family, destination.first),
+      sipr: formatAddress(source.family, source.last),
+      // With a name, 0.0.0.0 alone (or ::) is any address that the name has.
+      dipr: formatAddress(destination.family, fqdn === undefined ? destination.last : destination.first),
+      port: port.port,
+      portr: port.portr,
+      proto: port.proto,
+      action,
+      ingress: direction === 'ingress',
+      ...(fqdn !== undefined && { fqdn }),
+      ...(isVhost && { vhost: true }),
+      ...(applications.length > 0 && { apps: applications.map((app) => ({ rid: id, app, action })) }),
+    });
+  }
+}
+
+function applicationNumber(name: string): (typeof APPLICATION)[keyof typeof APPLICATION] {
+  for (const [known, number] of Object.entries(APPLICATION)) if (known === name) return number;
+  throw new RangeError(`no application is called ${name}`);
+}
+
+function strictestMode(resources: readonly PublishedResource[]): DPWorkloadIPPolicy['mode'] {
+  const modes = new Set(resources.map(({ mode }) => mode));
+  if (modes.has('Protect')) return 'protect';
+  return modes.has('Monitor') ? 'monitor' : 'discover';
+}
+
+function directionOf(hasEgress: boolean, hasIngress: boolean): Direction {
+  if (hasEgress && hasIngress) return DIRECTION.both;
+  return hasIngress ? DIRECTION.ingress : DIRECTION.egress;
+}
