@@ -1,10 +1,10 @@
 // Reads a command datagram: JSON, then the schema of each command in it. What is wrong is said, never thrown.
 import { Ajv, type ErrorObject } from 'ajv';
 import { type Command, type CommandName, commandSchemas } from './commands.ts';
+import { CommandError } from './errors.ts';
 import { formats } from './formats.ts';
 import { ERROR_CODE, type ErrorCode } from './reports.ts';
 
-export type CommandError = { readonly command?: CommandName; readonly code: ErrorCode; readonly message: string };
 export type Parsed = { readonly command: Command } | { readonly error: CommandError };
 
 const ajv = new Ajv({ allErrors: false, strict: true, strictTypes: false, verbose: true, formats });
@@ -17,28 +17,27 @@ export function parseCommands(datagram: Uint8Array): Parsed[] {
   try {
     message = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(datagram));
   } catch (error) {
-    return [
-      { error: { code: ERROR_CODE.notJson, message: `not JSON: ${error instanceof Error ? error.message : error}` } },
-    ];
+    return refuse(ERROR_CODE.notJson, `not JSON: ${error instanceof Error ? error.message : error}`);
   }
   if (typeof message !== 'object' || message === null || Array.isArray(message))
-    return [{ error: { code: ERROR_CODE.notJson, message: 'not a JSON object whose keys are commands' } }];
+    return refuse(ERROR_CODE.notJson, 'not a JSON object whose keys are commands');
   const entries = Object.entries(message);
-  if (entries.length === 0)
-    return [{ error: { code: ERROR_CODE.unknownCommand, message: 'no command in the message' } }];
+  if (entries.length === 0) return refuse(ERROR_CODE.unknownCommand, 'no command in the message');
   return entries.map(([name, body]) => parseCommand(name, body));
 }
+
+const refuse = (code: ErrorCode, message: string): Parsed[] => [{ error: new CommandError(undefined, code, message) }];
 
 function parseCommand(name: string, body: unknown): Parsed {
   const validate = validators.get(name);
   if (!validate) {
     const message = `unknown command ${shown(name)}; known are ${[...validators.keys()].join(', ')}`;
-    return { error: { code: ERROR_CODE.unknownCommand, message } };
+    return { error: new CommandError(undefined, ERROR_CODE.unknownCommand, message) };
   }
   const command = name as CommandName; // a key of the validators is a key of the schemas
   if (validate(body)) return { command: { name: command, body } as Command }; // the schema makes the type
   const [first] = validate.errors ?? [];
-  return { error: { command, code: ERROR_CODE.invalidCommand, message: first ? `${name}${explain(first)}` : name } };
+  return { error: new CommandError(command, ERROR_CODE.invalidCommand, first ? `${name}${explain(first)}` : name) };
 }
 
 /** One sentence: where, what is wrong, with which value, and what is allowed. */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the policy in force says of a flow. */
+#pragma once
+
+#include "classifier.h"
+#include "endpoint.h"
+#include "flow.h"
+
+static __always_inline bool has_ports(__u32 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+static __always_inline bool is_policed(const struct endpoint *endpoint, __u32 direction)
+{
+	return endpoint->policy && endpoint->directions & (direction == DIRECTION_INGRESS ? 1 : 2);
+}
+
+static __always_inline bool is_identified(const struct flow *flow)
+{
+	return flow->application || (flow->payload & PAYLOAD_SEEN_ALL) == PAYLOAD_SEEN_ALL;
+}
+
+/*
+ * Sets action, rule and name of a flow. While its application is not known and
+ * a rule with applications would go first, it passes: ACTION_NONE, and the
+ * rule is settled by a later payload. Global: the verifier walks it once, whatever
+ * its callers look like, and its stack is its own.
+ */
+__noinline int decide(const struct endpoint *endpoint, const struct flow_key *key, struct flow *flow)
+{
+	if (!endpoint || !key || !flow)
+		return 0;
+
+	struct query query = {
+		.flow = key,
+		.key = key->protocol << 16,
+		.application = flow->application,
+		.direction = flow->direction,
+		.name = flow->name,
+	};
+	__u32 index = endpoint->policy, action = endpoint->default_action;
+	void *blob;
+
+	flow->rule_id = 0;
+	if (!is_policed(endpoint, flow->direction)) {
+		action = ACTION_OPEN;
+		goto decided;
+	}
+	if (has_ports(key->protocol))
+		query.key |= flow->direction == DIRECTION_EGRESS ? key->peer_port : key->local_port;
+
+	struct match match = classify(index, &query);
+	struct rule *rule;
+
+	blob = bpf_map_lookup_elem(&policies, &index);
+	if (!blob)
+		goto decided;
+
+	flow->name = match.name;
+	if (match.app < match.base) {
+		if (!is_identified(flow)) {
+			action = ACTION_NONE;
+			goto decided;
+		}
+		/* What was open before it was seen can't be told any more: it must not escape a denial. */
+		rule = flow->payload & PAYLOAD_MISSED ? rule_at(blob, match.app) : NULL;
+		if (rule && rule->action == ACTION_DENY)
+			match.base = match.app;
+	}
+	rule = match.base == NO_RANK ? NULL : rule_at(blob, match.base);
+	if (rule) {
+		flow->rule_id = rule->id;
+		action = rule->action;
+	}
+decided:
+	if (action == ACTION_DENY && endpoint->tap)
+		action = ACTION_VIOLATE;
+	flow->decision = (__u64)endpoint->epoch << 32 | action | (is_identified(flow) ? 0 : FLOW_UNIDENTIFIED);
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The workloads of this node, by interface and MAC. */
+#pragma once
+
+#include "abi.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct endpoint_key);
+	__type(value, struct endpoint);
+} endpoints SEC(".maps");
+
+/* The workload with this MAC, or else the interface's own entry, and then `is_own` is false. */
+static __always_inline struct endpoint *find_endpoint(__u32 ifindex, const __u8 mac[6], bool *is_own)
+{
+	struct endpoint_key key = { .ifindex = ifindex };
+
+	__builtin_memcpy(key.mac, mac, sizeof(key.mac));
+
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &key);
+
+	*is_own = endpoint;
+	if (endpoint)
+		return endpoint;
+	__builtin_memset(key.mac, 0, sizeof(key.mac));
+	return bpf_map_lookup_elem(&endpoints, &key);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The flows that may pass, those that may not, and what is remembered of each. */
+#pragma once
+
+#include "abi.h"
+#include "packet.h"
+
+/* UDP and others that do not close: idle for this long, the next packet begins a new flow. */
+#define IDLE_TICKS 168		/* 180 s */
+
+/* All CPUs share one list: BPF_F_NO_COMMON_LRU leaves each CPU only its part of the table. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 17);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 15);
+	__type(key, struct flow_key);
+	__type(value, struct denial);
+} denials SEC(".maps");
+
+enum tcp_seen {
+	TCP_SEEN_OPEN = 1,		/* more than the first SYN */
+	TCP_SEEN_FIN_EGRESS = 2,	/* << direction of the sender */
+	TCP_SEEN_FIN_INGRESS = 4,
+	TCP_SEEN_RST = 8,
+	TCP_SEEN_START_EGRESS = 16,	/* << direction of the sender: its start is known */
+	TCP_SEEN_START_INGRESS = 32,
+};
+
+enum payload_seen {
+	PAYLOAD_SEEN_EGRESS = 1,	/* << direction of the sender: its first payload was looked at */
+	PAYLOAD_SEEN_INGRESS = 2,
+	PAYLOAD_SEEN_ALL = 3,		/* nothing more to look at */
+	PAYLOAD_MISSED = 4,		/* the flow was open before it was seen */
+};
+
+static __always_inline struct flow_key key_of(const struct packet *packet, enum direction direction, __u32 endpoint)
+{
+	bool is_egress = direction == DIRECTION_EGRESS;
+
+	return (struct flow_key){
+		.local = is_egress ? packet->source : packet->destination,
+		.peer = is_egress ? packet->destination : packet->source,
+		.local_port = is_egress ? packet->source_port : packet->destination_port,
+		.peer_port = is_egress ? packet->destination_port : packet->source_port,
+		.endpoint = endpoint,
+		.protocol = packet->protocol,
+	};
+}
+
+/* Who opened a flow whose first seen packet this is. */
+static __always_inline enum direction opener(const struct flow_key *key, const struct packet *packet,
+					     enum direction direction)
+{
+	if (key->protocol != IPPROTO_TCP)
+		return direction;
+	if (packet->tcp_flags & TCP_SYN)
+		return packet->tcp_flags & TCP_ACK ? !direction : direction;
+	/* In the middle of a connection, the lower port is taken for the server's. */
+	if (key->local_port == key->peer_port)
+		return direction;
+	return key->local_port < key->peer_port ? DIRECTION_INGRESS : DIRECTION_EGRESS;
+}
+
+/* Whether a packet begins a new flow in the place of one with the same addresses and ports. */
+static __always_inline bool begins(const struct flow *flow, const struct packet *packet, enum direction direction,
+				   __u32 now)
+{
+	if (packet->protocol != IPPROTO_TCP)
+		return now - flow->last_seen > IDLE_TICKS;
+	if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return false;
+	return flow->tcp & TCP_SEEN_OPEN || flow->direction != direction;
+}
+
+/*
+ * What belongs to the side that sends. Clang would or the index into an aligned
+ * stack address, which the verifier refuses; behind the barrier it adds.
+ */
+static __always_inline __u32 *start_of(struct flow *flow, __u32 direction)
+{
+	__u32 *start = flow->start;
+
+	barrier_var(start);
+	return &start[direction & 1];
+}
+
+static __always_inline struct flow_side *side_of(struct flow *flow, __u32 direction)
+{
+	struct flow_side *side = flow->sides;
+
+	barrier_var(side);
+	return &side[direction & 1];
+}
+
+static __always_inline void note_tcp(struct flow *flow, const struct packet *packet, enum direction direction)
+{
+	__u8 flags = packet->tcp_flags;
+
+	if (flags & TCP_SYN) {
+		*start_of(flow, direction) = packet->sequence + 1;
+		flow->tcp |= TCP_SEEN_START_EGRESS << direction;
+	}
+	if (flags & TCP_FIN)
+		flow->tcp |= TCP_SEEN_FIN_EGRESS << direction;
+	if (flags & TCP_RST)
+		flow->tcp |= TCP_SEEN_RST;
+	if ((flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		flow->tcp |= TCP_SEEN_OPEN;
+}
+
+static __always_inline void count_packet(struct flow *flow, const struct __sk_buff *skb, enum direction direction,
+					 __u32 now)
+{
+	struct flow_side *side = side_of(flow, direction);
+
+	__sync_fetch_and_add(&side->packets, 1);
+	__sync_fetch_and_add(&side->bytes, skb->len);
+	if (flow->last_seen != now)	/* not each time: the line is shared between CPUs */
+		flow->last_seen = now;
+}

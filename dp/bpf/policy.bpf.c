@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Decides on each packet that passes the host side of a workload's interface. */
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi.h"
+#include "decision.h"
+#include "fragment.h"
+#include "icmp_error.h"
+#include "identification.h"
+#include "verdict.h"
+
+/* The packet at hand, off the stack. No program of ours interrupts another on its CPU: both run with softirqs off. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct packet);
+} scratch SEC(".maps");
+
+/* Counts a rule's hit where it decides on a flow for the first time, or turns what was decided. */
+static __always_inline void settle(const struct endpoint *endpoint, const struct flow *flow, __u8 before)
+{
+	__u8 now = flow->decision;
+
+	if (now != ACTION_NONE && before != now && is_policed(endpoint, flow->direction))
+		count_hit(endpoint->id, endpoint->revision, flow->rule_id);
+}
+
+/* The first packet of a flow, or one that begins a flow anew. */
+static __noinline int open_flow(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint,
+				const struct flow_key *key)
+{
+	__u32 direction = packet->direction & 1, now = now_ticks();
+	struct flow flow = {
+		.first_seen = now,
+		.last_seen = now,
+		.direction = opener(key, packet, direction),
+		.sides = {
+			{ .packets = !direction, .bytes = direction ? 0 : skb->len },
+			{ .packets = direction, .bytes = direction ? skb->len : 0 },
+		},
+	};
+	struct denial *denial = bpf_map_lookup_elem(&denials, key);
+
+	if (denial && denial->decision >> 32 == endpoint->epoch && denial->direction == flow.direction) {
+		flow.decision = denial->decision;
+		flow.rule_id = denial->rule_id;
+		return deny(skb, packet, endpoint, key, &flow);
+	}
+	note_tcp(&flow, packet, direction);
+	look_at_payload(skb, packet, &flow, direction);
+	decide(endpoint, key, &flow);
+	settle(endpoint, &flow, ACTION_NONE);
+
+	__u8 action = flow.decision;
+
+	if (action == ACTION_DENY)
+		return deny(skb, packet, endpoint, key, &flow);
+	if (action == ACTION_VIOLATE)
+		report_flow(skb, packet, endpoint, key, &flow, direction, 1);
+	if (bpf_map_update_elem(&flows, key, &flow, BPF_ANY))
+		count(COUNTER_FLOWS_LOST);
+	return PASS;
+}
+
+/* A packet that may change what is known or decided of its flow. */
+static __noinline int go_on(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint,
+			    const struct flow_key *key, struct flow *flow)
+{
+	__u32 direction = packet->direction & 1;
+	struct flow next = *flow;
+	__u8 before = next.decision, action;
+
+	note_tcp(&next, packet, direction);
+	if (next.decision & FLOW_UNIDENTIFIED)
+		look_at_payload(skb, packet, &next, direction);
+	if (next.decision >> 32 != endpoint->epoch || next.application != flow->application ||
+	    next.payload != flow->payload) {
+		decide(endpoint, key, &next);
+		settle(endpoint, &next, before);
+	}
+	action = next.decision;
+	/* In place: an update takes a new node first, which a full table evicts flows for. */
+	*start_of(flow, direction) = *start_of(&next, direction);
+	flow->tcp = next.tcp;
+	flow->payload = next.payload;
+	flow->application = next.application;
+	flow->name = next.name;
+	flow->rule_id = next.rule_id;
+	*(volatile __u64 *)&flow->decision = next.decision;
+	if (action == ACTION_DENY)
+		return deny(skb, packet, endpoint, key, &next);
+	if (action != before && action == ACTION_VIOLATE)
+		report_flow(skb, packet, endpoint, key, &next, direction, 1);
+	return PASS;
+}
+
+static __always_inline bool is_settled(__u64 decision, const struct packet *packet, const struct endpoint *endpoint)
+{
+	return decision >> 32 == endpoint->epoch && (__u8)decision != ACTION_DENY &&
+	       !(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) &&
+	       !(decision & FLOW_UNIDENTIFIED && packet->payload_bytes);
+}
+
+static __always_inline int police_flow(struct __sk_buff *skb, const struct packet *packet,
+				       const struct endpoint *endpoint)
+{
+	struct flow_key key = key_of(packet, packet->direction, endpoint->id);
+	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
+	__u32 now = now_ticks();
+
+	if (!flow || begins(flow, packet, packet->direction, now))
+		return open_flow(skb, packet, endpoint, &key);
+	count_packet(flow, skb, packet->direction, now);
+	if (is_settled(*(volatile __u64 *)&flow->decision, packet, endpoint))
+		return PASS;
+	return go_on(skb, packet, endpoint, &key, flow);
+}
+
+static __always_inline int police(struct __sk_buff *skb, enum direction direction)
+{
+	__u32 zero = 0;
+	struct packet *packet = bpf_map_lookup_elem(&scratch, &zero);
+	bool is_own;
+	int verdict;
+
+	if (!packet)
+		return PASS;
+	__builtin_memset(packet, 0, sizeof(*packet));
+
+	enum packet_kind kind = read_packet(skb, direction, packet);
+	struct endpoint *endpoint = find_endpoint(skb->ifindex, packet->mac, &is_own);
+
+	if (!endpoint)
+		return PASS;
+	if (!is_own && direction == DIRECTION_EGRESS)
+		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_MAC);
+	switch (kind) {
+	case PACKET_PASSED:
+		return PASS;
+	case PACKET_FLOW:
+		verdict = police_flow(skb, packet, endpoint);
+		if (packet->is_first_fragment)
+			remember_fragment(packet, endpoint, verdict);
+		return verdict;
+	case PACKET_FRAGMENT:
+		return follow_first(skb, packet, endpoint);
+	case PACKET_ICMP_ERROR:
+		return follow_quoted(skb, packet, endpoint);
+	case PACKET_UNSUPPORTED:
+		return refuse(skb, packet, endpoint, direction, REASON_UNSUPPORTED_PROTOCOL);
+	default:
+		return refuse(skb, packet, endpoint, direction, REASON_INVALID_PACKET);
+	}
+}
+
+SEC("tc")
+int from_workload(struct __sk_buff *skb)
+{
+	return police(skb, DIRECTION_EGRESS);
+}
+
+SEC("tc")
+int to_workload(struct __sk_buff *skb)
+{
+	return police(skb, DIRECTION_INGRESS);
+}
+
+char LICENSE[] SEC("license") = "GPL";

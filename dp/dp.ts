@@ -1,0 +1,166 @@
+// One running dp: commands in, reports out, and what it does every two seconds.
+import { counter as COUNTER, type Event, event as eventCodec } from './kernel/abi.gen.ts';
+import { PinDirectory } from './kernel/bpffs.ts';
+import { type Command, CommandSocket, pathOf } from './kernel/command-socket.ts';
+import { Datapath } from './kernel/datapath.ts';
+import { KernelError, RingBuffer } from './kernel/libbpf.ts';
+import type { Log } from './log.ts';
+import { Engine } from './policy/commands.ts';
+import { dump } from './policy/dump.ts';
+import { commandNumber } from './protocol/commands.ts';
+import { CommandError } from './protocol/errors.ts';
+import { type Parsed, parseCommands } from './protocol/parse.ts';
+import { ERROR_CODE, encodeReport, NO_MAC, type Report } from './protocol/reports.ts';
+import { MAX_COMMAND_BYTES } from './protocol/values.ts';
+import { unixSeconds } from './reports/clock.ts';
+import { HitCounters } from './reports/hits.ts';
+import { Notifier } from './reports/notifier.ts';
+import { threatReport } from './reports/threats.ts';
+
+export type Options = {
+  readonly listen: string;
+  readonly notify: string;
+  readonly pin: string;
+  /** No agent: reports go to the log, and answers only to senders that have a socket of their own. */
+  readonly isStandalone: boolean;
+};
+
+const EVENTS_MS = 50;
+const PERIOD_MS = 2000;
+/** Of a period; the rest is counted and said, so that a storm costs no more than this. */
+const MAX_EVENTS = 4000;
+
+export class Dp implements Disposable {
+  readonly #log: Log;
+  readonly #notify: string;
+  readonly #stack = new DisposableStack();
+  readonly #socket: CommandSocket;
+  readonly #datapath: Datapath;
+  readonly #engine: Engine;
+  readonly #hits: HitCounters;
+  readonly #notifier: Notifier | undefined;
+  #sequence = 0;
+  #events = 0;
+  #lost = 0;
+  #lostInKernel = 0n;
+
+  /** Throws PinError, LoadError or SocketError, each saying what to do. */
+  constructor(options: Options, log: Log) {
+    using stack = new DisposableStack();
+    this.#log = log;
+    this.#notify = options.notify;
+    const pins = stack.use(PinDirectory.open(options.pin));
+    this.#datapath = stack.use(Datapath.open(pins));
+    this.#socket = stack.use(CommandSocket.bind(options.listen, MAX_COMMAND_BYTES));
+    this.#engine = new Engine(this.#datapath);
+    this.#hits = new HitCounters(this.#datapath, this.#engine.workloads);
+    this.#lostInKernel = this.#datapath.counter(COUNTER.eventsLost);
+    const ring = stack.use(new RingBuffer(this.#datapath.eventsFd(), (sample) => this.#takeEvent(sample)));
+    if (!options.isStandalone)
+      this.#notifier = stack.use(
+        new Notifier(options.notify, (state) => log.debug('ctrl', state, { path: options.notify })),
+      );
+    stack.adopt(
+      setInterval(() => ring.consume(), EVENTS_MS),
+      clearInterval,
+    );
+    stack.adopt(
+      setInterval(() => this.#periodically(), PERIOD_MS),
+      clearInterval,
+    );
+    this.#stack = stack.move();
+    log.notice('dp started', { ...options, workloads: this.#engine.workloads.all().length });
+  }
+
+  /** Carries out commands until dp is disposed of. */
+  async run(): Promise<void> {
+    for await (const command of this.#socket.datagrams()) this.#take(command);
+  }
+
+  dump(): string {
+    return dump(this.#engine.workloads.all(), this.#engine.names);
+  }
+
+  #take({ data, bytes, sender }: Command): void {
+    if (bytes > MAX_COMMAND_BYTES) {
+      const message = `a message of ${bytes} bytes; ${MAX_COMMAND_BYTES} are the most`;
+      return this.#refuse(new CommandError(undefined, ERROR_CODE.tooLarge, message), sender);
+    }
+    for (const parsed of parseCommands(data)) this.#carryOut(parsed, sender);
+  }
+
+  #carryOut(parsed: Parsed, sender: Uint8Array): void {
+    if ('error' in parsed) return this.#refuse(parsed.error, sender);
+    const { command } = parsed;
+    try {
+      for (const report of this.#engine.carryOut(command)) this.#answer(report, sender);
+      this.#log.debug(command.name === 'ctrl_cfg_policy' ? 'policy' : 'ctrl', 'command carried out', command);
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      this.#refuse(error, sender, macOf(command.body));
+    }
+  }
+
+  #refuse(error: CommandError, sender: Uint8Array, mac = NO_MAC): void {
+    const { code, command: name, message: text } = error;
+    this.#log.error('command refused', { code, command: name, reason: text });
+    this.#answer({ kind: 'error', code, command: name ? commandNumber(name) : 0, mac, text }, sender);
+  }
+
+  /** To the sender's own socket, or else to the agent's. Only what the agent gets is counted in a sequence. */
+  #answer(report: Report, sender: Uint8Array): void {
+    if (sender.length === 0 || pathOf(sender) === this.#notify) return this.#report(report);
+    try {
+      this.#socket.answer(sender, encodeReport(report, report.kind === 'keepAlive' ? report.sequence : 0));
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      this.#log.error('answer not sent', { kind: report.kind, reason: error.message });
+    }
+  }
+
+  #report(report: Report): void {
+    this.#log.debug('report', 'report', report);
+    this.#notifier?.send(this.#encode(report));
+  }
+
+  #encode(report: Report): Buffer {
+    if (report.kind === 'keepAlive') return encodeReport(report, report.sequence);
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    return encodeReport(report, this.#sequence);
+  }
+
+  #takeEvent(sample: Uint8Array): void {
+    if (this.#events >= MAX_EVENTS) {
+      this.#lost += 1;
+      return;
+    }
+    this.#events += 1;
+    const event: Event = eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0);
+    const mac = this.#engine.workloads.withId(event.key.endpoint)?.mac;
+    this.#report(threatReport(event, mac, unixSeconds(event.timeNs)));
+  }
+
+  #periodically(): void {
+    for (const report of this.#hits.collect()) this.#report(report);
+    const inKernel = this.#datapath.counter(COUNTER.eventsLost);
+    const lost = this.#lost + Number(inKernel - this.#lostInKernel) + (this.#notifier?.takeLost() ?? 0);
+    this.#lostInKernel = inKernel;
+    this.#lost = 0;
+    this.#events = 0;
+    if (lost === 0) return;
+    const text = `${lost} reports lost in the last ${PERIOD_MS / 1000} s: there were more than can be sent`;
+    this.#log.error('reports lost', { lost });
+    this.#report({ kind: 'error', code: ERROR_CODE.reportsLost, command: 0, mac: NO_MAC, text });
+  }
+
+  /** Stops: what is in force stays in force. */
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+}
+
+/** The first workload that a command is about. */
+function macOf(body: object): string {
+  if ('mac' in body) return Array.isArray(body.mac) ? String(body.mac[0]) : String(body.mac);
+  return 'macs' in body && Array.isArray(body.macs) ? String(body.macs[0]) : NO_MAC;
+}

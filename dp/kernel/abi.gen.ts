@@ -1,0 +1,477 @@
+// Derived from bpf/include/abi.h by `npm run build`. Do not edit.
+
+/** Reads and writes one struct at a byte offset. */
+export type Codec<T> = {
+  readonly size: number;
+  write(b: DataView, at: number, v: T): void;
+  read(b: DataView, at: number): T;
+};
+
+const bytes = (b: DataView, at: number, size: number): Uint8Array => new Uint8Array(b.buffer, b.byteOffset + at, size);
+
+export const RECORD_SIZE = 16;
+export const MAX_POLICIES = 4096;
+export const NAME_BYTES = 256;
+export const NAMES_PER_ADDRESS = 15;
+export const CAPTURED_BYTES = 64;
+export const TICK_SHIFT = 30;
+
+export const action = {
+  none: 0,
+  open: 1,
+  deny: 2,
+  learn: 3,
+  violate: 4,
+} as const;
+
+export const direction = {
+  egress: 0,
+  ingress: 1,
+} as const;
+
+export const application = {
+  unknown: 0,
+  http: 1,
+  https: 2,
+  mysql: 3,
+  postgresql: 4,
+  mongodb: 5,
+  redis: 6,
+  kafka: 7,
+  zookeeper: 8,
+  dns: 9,
+  ssh: 10,
+  telnet: 11,
+} as const;
+
+export const reason = {
+  none: 0,
+  policy: 1,
+  spoofedMac: 2,
+  invalidPacket: 3,
+  unsupportedProtocol: 4,
+  orphanFragment: 5,
+  strayIcmpError: 6,
+} as const;
+
+export const counter = {
+  eventsLost: 0,
+  hitsLost: 1,
+  flowsLost: 2,
+  count: 3,
+} as const;
+
+export type FqdnName = {
+  readonly wire: Uint8Array;
+};
+
+export const fqdnName: Codec<FqdnName> = {
+  size: 256,
+  write(b, at, v) {
+    bytes(b, at + 0, 256).set(v.wire);
+  },
+  read: (b, at) => ({
+    wire: bytes(b, at + 0, 256).slice(),
+  }),
+};
+
+export type FqdnIds = {
+  readonly exact: number;
+  readonly below: number;
+};
+
+export const fqdnIds: Codec<FqdnIds> = {
+  size: 8,
+  write(b, at, v) {
+    b.setUint32(at + 0, v.exact, true);
+    b.setUint32(at + 4, v.below, true);
+  },
+  read: (b, at) => ({
+    exact: b.getUint32(at + 0, true),
+    below: b.getUint32(at + 4, true),
+  }),
+};
+
+export type Address = {
+  readonly high: bigint;
+  readonly low: bigint;
+};
+
+export const address: Codec<Address> = {
+  size: 16,
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.high, true);
+    b.setBigUint64(at + 8, v.low, true);
+  },
+  read: (b, at) => ({
+    high: b.getBigUint64(at + 0, true),
+    low: b.getBigUint64(at + 8, true),
+  }),
+};
+
+export type AddressNames = {
+  readonly count: number;
+  readonly ids: readonly number[];
+};
+
+export const addressNames: Codec<AddressNames> = {
+  size: 64,
+  write(b, at, v) {
+    b.setUint32(at + 0, v.count, true);
+    v.ids.forEach((item, i) => b.setUint32(at + 4 + i * 4, item, true));
+  },
+  read: (b, at) => ({
+    count: b.getUint32(at + 0, true),
+    ids: Array.from({ length: 15 }, (_, i) => b.getUint32(at + 4 + i * 4, true)),
+  }),
+};
+
+export type EndpointKey = {
+  readonly ifindex: number;
+  readonly mac: Uint8Array;
+};
+
+export const endpointKey: Codec<EndpointKey> = {
+  size: 12,
+  write(b, at, v) {
+    b.setUint32(at + 0, v.ifindex, true);
+    bytes(b, at + 4, 6).set(v.mac);
+  },
+  read: (b, at) => ({
+    ifindex: b.getUint32(at + 0, true),
+    mac: bytes(b, at + 4, 6).slice(),
+  }),
+};
+
+export type Endpoint = {
+  readonly id: number;
+  readonly policy: number;
+  readonly epoch: number;
+  readonly revision: number;
+  readonly defaultAction: number;
+  readonly directions: number;
+  readonly tap: number;
+};
+
+export const endpoint: Codec<Endpoint> = {
+  size: 20,
+  write(b, at, v) {
+    b.setUint32(at + 0, v.id, true);
+    b.setUint32(at + 4, v.policy, true);
+    b.setUint32(at + 8, v.epoch, true);
+    b.setUint32(at + 12, v.revision, true);
+    b.setUint8(at + 16, v.defaultAction);
+    b.setUint8(at + 17, v.directions);
+    b.setUint8(at + 18, v.tap);
+  },
+  read: (b, at) => ({
+    id: b.getUint32(at + 0, true),
+    policy: b.getUint32(at + 4, true),
+    epoch: b.getUint32(at + 8, true),
+    revision: b.getUint32(at + 12, true),
+    defaultAction: b.getUint8(at + 16),
+    directions: b.getUint8(at + 17),
+    tap: b.getUint8(at + 18),
+  }),
+};
+
+export type FlowKey = {
+  readonly local: Address;
+  readonly peer: Address;
+  readonly localPort: number;
+  readonly peerPort: number;
+  readonly endpoint: number;
+  readonly protocol: number;
+};
+
+export const flowKey: Codec<FlowKey> = {
+  size: 48,
+  write(b, at, v) {
+    address.write(b, at + 0, v.local);
+    address.write(b, at + 16, v.peer);
+    b.setUint16(at + 32, v.localPort, true);
+    b.setUint16(at + 34, v.peerPort, true);
+    b.setUint32(at + 36, v.endpoint, true);
+    b.setUint32(at + 40, v.protocol, true);
+  },
+  read: (b, at) => ({
+    local: address.read(b, at + 0),
+    peer: address.read(b, at + 16),
+    localPort: b.getUint16(at + 32, true),
+    peerPort: b.getUint16(at + 34, true),
+    endpoint: b.getUint32(at + 36, true),
+    protocol: b.getUint32(at + 40, true),
+  }),
+};
+
+export type Flow = {
+  readonly decision: bigint;
+  readonly ruleId: number;
+  readonly name: number;
+  readonly firstSeen: number;
+  readonly lastSeen: number;
+  readonly start: readonly number[];
+  readonly direction: number;
+  readonly application: number;
+  readonly tcp: number;
+  readonly payload: number;
+  readonly sides: readonly FlowSide[];
+};
+
+export const flow: Codec<Flow> = {
+  size: 72,
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.decision, true);
+    b.setUint32(at + 8, v.ruleId, true);
+    b.setUint32(at + 12, v.name, true);
+    b.setUint32(at + 16, v.firstSeen, true);
+    b.setUint32(at + 20, v.lastSeen, true);
+    v.start.forEach((item, i) => b.setUint32(at + 24 + i * 4, item, true));
+    b.setUint8(at + 32, v.direction);
+    b.setUint8(at + 33, v.application);
+    b.setUint8(at + 34, v.tcp);
+    b.setUint8(at + 35, v.payload);
+    v.sides.forEach((item, i) => flowSide.write(b, at + 40 + i * 16, item));
+  },
+  read: (b, at) => ({
+    decision: b.getBigUint64(at + 0, true),
+    ruleId: b.getUint32(at + 8, true),
+    name: b.getUint32(at + 12, true),
+    firstSeen: b.getUint32(at + 16, true),
+    lastSeen: b.getUint32(at + 20, true),
+    start: Array.from({ length: 2 }, (_, i) => b.getUint32(at + 24 + i * 4, true)),
+    direction: b.getUint8(at + 32),
+    application: b.getUint8(at + 33),
+    tcp: b.getUint8(at + 34),
+    payload: b.getUint8(at + 35),
+    sides: Array.from({ length: 2 }, (_, i) => flowSide.read(b, at + 40 + i * 16)),
+  }),
+};
+
+export type FlowSide = {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+};
+
+export const flowSide: Codec<FlowSide> = {
+  size: 16,
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.packets, true);
+    b.setBigUint64(at + 8, v.bytes, true);
+  },
+  read: (b, at) => ({
+    packets: b.getBigUint64(at + 0, true),
+    bytes: b.getBigUint64(at + 8, true),
+  }),
+};
+
+export type Denial = {
+  readonly decision: bigint;
+  readonly ruleId: number;
+  readonly reported: number;
+  readonly unreported: number;
+  readonly direction: number;
+};
+
+export const denial: Codec<Denial> = {
+  size: 24,
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.decision, true);
+    b.setUint32(at + 8, v.ruleId, true);
+    b.setUint32(at + 12, v.reported, true);
+    b.setUint32(at + 16, v.unreported, true);
+    b.setUint32(at + 20, v.direction, true);
+  },
+  read: (b, at) => ({
+    decision: b.getBigUint64(at + 0, true),
+    ruleId: b.getUint32(at + 8, true),
+    reported: b.getUint32(at + 12, true),
+    unreported: b.getUint32(at + 16, true),
+    direction: b.getUint32(at + 20, true),
+  }),
+};
+
+export type HitKey = {
+  readonly endpoint: number;
+  readonly revision: number;
+  readonly ruleId: number;
+};
+
+export const hitKey: Codec<HitKey> = {
+  size: 16,
+  write(b, at, v) {
+    b.setUint32(at + 0, v.endpoint, true);
+    b.setUint32(at + 4, v.revision, true);
+    b.setUint32(at + 8, v.ruleId, true);
+  },
+  read: (b, at) => ({
+    endpoint: b.getUint32(at + 0, true),
+    revision: b.getUint32(at + 4, true),
+    ruleId: b.getUint32(at + 8, true),
+  }),
+};
+
+export type HitCount = {
+  readonly hits: bigint;
+  readonly lastNs: bigint;
+};
+
+export const hitCount: Codec<HitCount> = {
+  size: 16,
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.hits, true);
+    b.setBigUint64(at + 8, v.lastNs, true);
+  },
+  read: (b, at) => ({
+    hits: b.getBigUint64(at + 0, true),
+    lastNs: b.getBigUint64(at + 8, true),
+  }),
+};
+
+export type DropKey = {
+  readonly endpoint: number;
+  readonly reason: number;
+};
+
+export const dropKey: Codec<DropKey> = {
+  size: 8,
+  write(b, at, v) {
+    b.setUint32(at + 0, v.endpoint, true);
+    b.setUint32(at + 4, v.reason, true);
+  },
+  read: (b, at) => ({
+    endpoint: b.getUint32(at + 0, true),
+    reason: b.getUint32(at + 4, true),
+  }),
+};
+
+export type DropCount = {
+  readonly packets: bigint;
+  readonly reported: number;
+  readonly unreported: number;
+};
+
+export const dropCount: Codec<DropCount> = {
+  size: 16,
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.packets, true);
+    b.setUint32(at + 8, v.reported, true);
+    b.setUint32(at + 12, v.unreported, true);
+  },
+  read: (b, at) => ({
+    packets: b.getBigUint64(at + 0, true),
+    reported: b.getUint32(at + 8, true),
+    unreported: b.getUint32(at + 12, true),
+  }),
+};
+
+export type FragmentKey = {
+  readonly source: Address;
+  readonly destination: Address;
+  readonly id: number;
+  readonly endpoint: number;
+  readonly protocol: number;
+};
+
+export const fragmentKey: Codec<FragmentKey> = {
+  size: 48,
+  write(b, at, v) {
+    address.write(b, at + 0, v.source);
+    address.write(b, at + 16, v.destination);
+    b.setUint32(at + 32, v.id, true);
+    b.setUint32(at + 36, v.endpoint, true);
+    b.setUint32(at + 40, v.protocol, true);
+  },
+  read: (b, at) => ({
+    source: address.read(b, at + 0),
+    destination: address.read(b, at + 16),
+    id: b.getUint32(at + 32, true),
+    endpoint: b.getUint32(at + 36, true),
+    protocol: b.getUint32(at + 40, true),
+  }),
+};
+
+export type Table = {
+  readonly record: number;
+  readonly count: number;
+};
+
+export const table: Codec<Table> = {
+  size: 8,
+  write(b, at, v) {
+    b.setUint32(at + 0, v.record, true);
+    b.setUint32(at + 4, v.count, true);
+  },
+  read: (b, at) => ({
+    record: b.getUint32(at + 0, true),
+    count: b.getUint32(at + 4, true),
+  }),
+};
+
+export type Event = {
+  readonly timeNs: bigint;
+  readonly key: FlowKey;
+  readonly count: number;
+  readonly ruleId: number;
+  readonly revision: number;
+  readonly ifindex: number;
+  readonly packetBytes: number;
+  readonly capturedBytes: number;
+  readonly etherType: number;
+  readonly reason: number;
+  readonly action: number;
+  readonly packetDirection: number;
+  readonly flowDirection: number;
+  readonly application: number;
+  readonly passed: number;
+  readonly icmpType: number;
+  readonly icmpCode: number;
+  readonly mac: Uint8Array;
+  readonly captured: Uint8Array;
+};
+
+export const event: Codec<Event> = {
+  size: 160,
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.timeNs, true);
+    flowKey.write(b, at + 8, v.key);
+    b.setUint32(at + 56, v.count, true);
+    b.setUint32(at + 60, v.ruleId, true);
+    b.setUint32(at + 64, v.revision, true);
+    b.setUint32(at + 68, v.ifindex, true);
+    b.setUint32(at + 72, v.packetBytes, true);
+    b.setUint32(at + 76, v.capturedBytes, true);
+    b.setUint16(at + 80, v.etherType, false);
+    b.setUint8(at + 82, v.reason);
+    b.setUint8(at + 83, v.action);
+    b.setUint8(at + 84, v.packetDirection);
+    b.setUint8(at + 85, v.flowDirection);
+    b.setUint8(at + 86, v.application);
+    b.setUint8(at + 87, v.passed);
+    b.setUint8(at + 88, v.icmpType);
+    b.setUint8(at + 89, v.icmpCode);
+    bytes(b, at + 90, 6).set(v.mac);
+    bytes(b, at + 96, 64).set(v.captured);
+  },
+  read: (b, at) => ({
+    timeNs: b.getBigUint64(at + 0, true),
+    key: flowKey.read(b, at + 8),
+    count: b.getUint32(at + 56, true),
+    ruleId: b.getUint32(at + 60, true),
+    revision: b.getUint32(at + 64, true),
+    ifindex: b.getUint32(at + 68, true),
+    packetBytes: b.getUint32(at + 72, true),
+    capturedBytes: b.getUint32(at + 76, true),
+    etherType: b.getUint16(at + 80, false),
+    reason: b.getUint8(at + 82),
+    action: b.getUint8(at + 83),
+    packetDirection: b.getUint8(at + 84),
+    flowDirection: b.getUint8(at + 85),
+    application: b.getUint8(at + 86),
+    passed: b.getUint8(at + 87),
+    icmpType: b.getUint8(at + 88),
+    icmpCode: b.getUint8(at + 89),
+    mac: bytes(b, at + 90, 6).slice(),
+    captured: bytes(b, at + 96, 64).slice(),
+  }),
+};

@@ -1,0 +1,33 @@
+// Addresses as the kernel programs have them (two halves) and as the classifier has them (four words).
+import ipaddr from 'ipaddr.js';
+import type { Address as KernelAddress } from './abi.gen.ts';
+
+/** The four 32-bit words of an IPv6 address, most significant first; IPv4 is ::ffff:a.b.c.d. */
+export type Words = readonly [number, number, number, number];
+
+/** Throws where the text is no address. */
+export function wordsOf(text: string): Words {
+  const address = ipaddr.parse(text);
+  const six = address.kind() === 'ipv4' ? (address as ipaddr.IPv4).toIPv4MappedAddress() : (address as ipaddr.IPv6);
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = six.parts;
+  return [a * 0x10000 + b, c * 0x10000 + d, e * 0x10000 + f, g * 0x10000 + h];
+}
+
+export function kernelAddressOf(text: string): KernelAddress {
+  const [a, b, c, d] = wordsOf(text);
+  return { high: (BigInt(a) << 32n) | BigInt(b), low: (BigInt(c) << 32n) | BigInt(d) };
+}
+
+/** The shortest text form; an IPv4-mapped address as IPv4. */
+export function textOf({ high, low }: KernelAddress): string {
+  const parts = [high, low].flatMap((half) => [48n, 32n, 16n, 0n].map((shift) => Number((half >> shift) & 0xffffn)));
+  const address = new ipaddr.IPv6(parts);
+  return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString();
+}
+
+export const macBytes = (mac: string): Uint8Array =>
+  Uint8Array.from(mac.split(':'), (part) => Number.parseInt(part, 16));
+export const macText = (mac: Uint8Array): string =>
+  Buffer.from(mac)
+    .toString('hex')
+    .replace(/..(?!$)/g, '$&:');

@@ -1,0 +1,238 @@
+// The kernel programs and their tables: loaded once, pinned, attached to interfaces.
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import {
+  type Address,
+  type AddressNames,
+  address,
+  addressNames,
+  type DropCount,
+  type DropKey,
+  denial,
+  dropCount,
+  dropKey,
+  type Endpoint,
+  type EndpointKey,
+  endpoint,
+  endpointKey,
+  type FqdnIds,
+  type FqdnName,
+  flow,
+  flowKey,
+  fqdnIds,
+  fqdnName,
+  type HitCount,
+  type HitKey,
+  hitCount,
+  hitKey,
+  RECORD_SIZE,
+} from './abi.gen.ts';
+import type { PinDirectory } from './bpffs.ts';
+import {
+  closeObject,
+  createArray,
+  createLink,
+  deleteElement,
+  findMap,
+  findProgram,
+  getPinned,
+  isKernelError,
+  KernelError,
+  loadObject,
+  lookupElement,
+  mapFd,
+  openFile,
+  pin,
+  possibleCpus,
+  programFd,
+  runProgram,
+  setPinPath,
+  updateElement,
+  updateLink,
+} from './libbpf.ts';
+import { close, fillMap } from './libc.ts';
+import { Table } from './table.ts';
+
+const OBJECT = `${import.meta.dirname}/../bpf/build/policy.bpf.o`;
+/** Program by where it sits: TCX ingress of the host side is what the workload sends. */
+const HOOKS = [
+  { program: 'from_workload', attachType: 46 },
+  { program: 'to_workload', attachType: 47 },
+] as const;
+const PINNED_MAPS = [
+  'endpoints',
+  'policies',
+  'flows',
+  'denials',
+  'fragments',
+  'fqdn_names',
+  'address_names',
+  'hits',
+  'drops',
+  'counters',
+  'events',
+] as const;
+const INNER_MMAPABLE = 0x1000 | 0x400; // BPF_F_INNER_MAP | BPF_F_MMAPABLE
+
+export type ProgramName = (typeof HOOKS)[number]['program'];
+
+export class LoadError extends Error {
+  readonly code = 'LOAD';
+}
+
+const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+export class Datapath implements Disposable {
+  readonly #object: unknown;
+  readonly #links: string;
+  readonly endpoints: Table<EndpointKey, Endpoint>;
+  readonly names: Table<FqdnName, FqdnIds>;
+  readonly addressNames: Table<Address, AddressNames>;
+  readonly hits: Table<HitKey, HitCount>;
+  readonly drops: Table<DropKey, DropCount>;
+
+  private constructor(object: unknown, links: string) {
+    this.#object = object;
+    this.#links = links;
+    this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
+    this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds);
+    this.addressNames = new Table(this.#fd('address_names'), address, addressNames);
+    this.hits = new Table(this.#fd('hits'), hitKey, hitCount);
+    this.drops = new Table(this.#fd('drops'), dropKey, dropCount);
+  }
+
+  /** Loads the programs over the tables that are pinned there, or makes them; interfaces get the new programs at once. */
+  static open(pins: PinDirectory): Datapath {
+    const links = `${pins.path}/links`;
+    mkdirSync(links, { recursive: true, mode: 0o700 });
+    const object = openFile(OBJECT, null);
+    if (!object) throw new LoadError(`${OBJECT} is missing: run npm run build`);
+    for (const name of PINNED_MAPS) setPinPath(findMap(object, name), `${pins.path}/${name}`);
+    try {
+      loadObject(object);
+    } catch (error) {
+      closeObject(object);
+      throw loadError(error, pins.path);
+    }
+    const datapath = new Datapath(object, links);
+    for (const ifindex of datapath.attached()) datapath.attach(ifindex);
+    return datapath;
+  }
+
+  /** The interfaces that have programs of ours. */
+  attached(): number[] {
+    const indexes = readdirSync(this.#links).map((name) => Number.parseInt(name, 10));
+    return [...new Set(indexes)];
+  }
+
+  /** Puts both programs on an interface, in the place of older ones of ours. */
+  attach(ifindex: number): void {
+    for (const { program, attachType } of HOOKS) {
+      const path = this.#linkPath(ifindex, program);
+      if (replaceProgram(path, this.#programFd(program))) continue;
+      const link = createLink(this.#programFd(program), ifindex, attachType, null);
+      pin(link, path);
+      close(link);
+    }
+  }
+
+  /** Takes both programs off an interface. */
+  detach(ifindex: number): void {
+    for (const { program } of HOOKS) rmSync(this.#linkPath(ifindex, program), { force: true });
+  }
+
+  /** Puts a blob under an index of `policies`, in one step; throws KernelError where the kernel has no memory for it. */
+  installPolicy(index: number, blob: Uint8Array): void {
+    const fd = createArray('podwall_policy', RECORD_SIZE, blob.length / RECORD_SIZE, INNER_MMAPABLE);
+    try {
+      fillMap(fd, blob);
+      updateElement(this.#fd('policies'), u32(index), u32(fd), 0);
+    } finally {
+      close(fd);
+    }
+  }
+
+  removePolicy(index: number): void {
+    try {
+      deleteElement(this.#fd('policies'), u32(index));
+    } catch (error) {
+      if (!isKernelError(error, 'ENOENT')) throw error;
+    }
+  }
+
+  /** A counter of `enum counter`, summed over the CPUs. */
+  counter(index: number): bigint {
+    const values = new BigUint64Array(possibleCpus());
+    lookupElement(this.#fd('counters'), u32(index), values);
+    return values.reduce((sum, value) => sum + value, 0n);
+  }
+
+  eventsFd(): number {
+    return this.#fd('events');
+  }
+
+  /** The flow table, for tests and dumps: a walk of all of it is long when it is full. */
+  flows() {
+    return new Table(this.#fd('flows'), flowKey, flow);
+  }
+
+  denials() {
+    return new Table(this.#fd('denials'), flowKey, denial);
+  }
+
+  /** Runs a program over a packet as if it came by this interface: BPF_PROG_TEST_RUN. */
+  run(program: ProgramName, packet: Uint8Array, ifindex: number, repeat = 1): { verdict: number; ns: number } {
+    const context = new Uint8Array(192); // struct __sk_buff
+    new DataView(context.buffer).setUint32(40, ifindex, true);
+    return runProgram(this.#programFd(program), packet, context, repeat);
+  }
+
+  #fd(map: string): number {
+    return mapFd(findMap(this.#object, map));
+  }
+
+  #programFd(name: ProgramName): number {
+    return programFd(findProgram(this.#object, name));
+  }
+
+  #linkPath(ifindex: number, program: ProgramName): string {
+    return `${this.#links}/${ifindex}-${program}`;
+  }
+
+  /** Lets go of the tables and programs: what is pinned stays. */
+  [Symbol.dispose](): void {
+    closeObject(this.#object);
+  }
+}
+
+/** Whether the link pinned there took the program; a link whose interface is gone is removed. */
+function replaceProgram(path: string, program: number): boolean {
+  let link: number;
+  try {
+    link = getPinned(path);
+  } catch (error) {
+    if (isKernelError(error, 'ENOENT')) return false;
+    throw error;
+  }
+  try {
+    updateLink(link, program, null);
+    return true;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    rmSync(path, { force: true });
+    return false;
+  } finally {
+    close(link);
+  }
+}
+
+function loadError(error: unknown, path: string): unknown {
+  if (!(error instanceof KernelError)) return error;
+  if (error.code === 'EPERM')
+    return new LoadError(
+      'the kernel refused to load the programs (EPERM): dp needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON',
+    );
+  return new LoadError(
+    `the kernel programs did not load (${error.code}): the tables pinned in ${path} may be of another version of Podwall; ` +
+      `podwall-dp --detach --pin ${path} removes them, and with them what they enforce`,
+  );
+}

@@ -1,0 +1,163 @@
+// The few libbpf calls that dp needs, each turning a negative return into a KernelError.
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
+
+const lib = koffi.load('libbpf.so.1');
+
+export class KernelError extends Error {
+  /** A system error's name: EPERM, ENOENT, … */
+  readonly code: string;
+
+  constructor(call: string, result: number) {
+    const code = getSystemErrorName(result);
+    super(`${call}: ${code}`);
+    this.name = 'KernelError';
+    this.code = code;
+  }
+}
+
+export function isKernelError(error: unknown, code: string): boolean {
+  return error instanceof KernelError && error.code === code;
+}
+
+function checked(signature: string): (...args: unknown[]) => number {
+  const call = lib.func(signature);
+  return (...args) => {
+    const result: number = call(...args);
+    if (result < 0) throw new KernelError(call.info.name, result);
+    return result;
+  };
+}
+
+export const openFile = lib.func('void *bpf_object__open_file(const char *path, void *options)');
+export const closeObject = lib.func('void bpf_object__close(void *object)');
+export const loadObject = checked('int bpf_object__load(void *object)');
+export const findMap = lib.func('void *bpf_object__find_map_by_name(void *object, const char *name)');
+export const mapFd = checked('int bpf_map__fd(void *map)');
+export const setPinPath = checked('int bpf_map__set_pin_path(void *map, const char *path)');
+export const setMaxEntries = checked('int bpf_map__set_max_entries(void *map, uint32_t entries)');
+export const findProgram = lib.func('void *bpf_object__find_program_by_name(void *object, const char *name)');
+export const programFd = checked('int bpf_program__fd(void *program)');
+export const pin = checked('int bpf_obj_pin(int fd, const char *path)');
+export const getPinned = checked('int bpf_obj_get(const char *path)');
+export const createLink = checked('int bpf_link_create(int program, int target, int type, void *options)');
+export const updateLink = checked('int bpf_link_update(int link, int program, void *options)');
+export const updateElement = checked(
+  'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
+);
+export const lookupElement = checked('int bpf_map_lookup_elem(int fd, const void *key, void *value)');
+export const deleteElement = checked('int bpf_map_delete_elem(int fd, const void *key)');
+export const nextKey = checked('int bpf_map_get_next_key(int fd, const void *key, void *next)');
+export const possibleCpus = checked('int libbpf_num_possible_cpus()');
+
+const MapOptions = koffi.struct('bpf_map_create_opts', {
+  sz: 'size_t',
+  btf_fd: 'uint32_t',
+  btf_key_type_id: 'uint32_t',
+  btf_value_type_id: 'uint32_t',
+  btf_vmlinux_value_type_id: 'uint32_t',
+  inner_map_fd: 'uint32_t',
+  map_flags: 'uint32_t',
+  map_extra: 'uint64_t',
+  numa_node: 'uint32_t',
+  map_ifindex: 'uint32_t',
+});
+const mapCreate = checked(
+  'int bpf_map_create(int type, const char *name, uint32_t key, uint32_t value, uint32_t entries, bpf_map_create_opts *options)',
+);
+
+/** Makes an array map with `flags` (BPF_F_…); answers its file descriptor. */
+export function createArray(name: string, valueBytes: number, entries: number, flags: number): number {
+  const ARRAY = 2;
+  const options = {
+    sz: koffi.sizeof(MapOptions),
+    btf_fd: 0,
+    btf_key_type_id: 0,
+    btf_value_type_id: 0,
+    btf_vmlinux_value_type_id: 0,
+    inner_map_fd: 0,
+    map_flags: flags,
+    map_extra: 0,
+    numa_node: 0,
+    map_ifindex: 0,
+  };
+  return mapCreate(ARRAY, name, 4, valueBytes, entries, options);
+}
+
+const TestRun = koffi.struct('bpf_test_run_opts', {
+  sz: 'size_t',
+  data_in: 'const void *',
+  data_out: 'void *',
+  data_size_in: 'uint32_t',
+  data_size_out: 'uint32_t',
+  ctx_in: 'void *',
+  ctx_out: 'void *',
+  ctx_size_in: 'uint32_t',
+  ctx_size_out: 'uint32_t',
+  retval: 'uint32_t',
+  repeat: 'int',
+  duration: 'uint32_t',
+  flags: 'uint32_t',
+  cpu: 'uint32_t',
+  batch_size: 'uint32_t',
+});
+const testRun = checked('int bpf_prog_test_run_opts(int fd, _Inout_ bpf_test_run_opts *options)');
+
+/** Runs a tc program over a packet, without a network; `ns` is the mean of the repeats. */
+export function runProgram(
+  fd: number,
+  packet: Uint8Array,
+  context: Uint8Array,
+  repeat: number,
+): { verdict: number; ns: number } {
+  const options = {
+    sz: koffi.sizeof(TestRun),
+    data_in: packet,
+    data_out: null,
+    data_size_in: packet.length,
+    data_size_out: 0,
+    ctx_in: context,
+    ctx_out: null,
+    ctx_size_in: context.length,
+    ctx_size_out: 0,
+    retval: 0,
+    repeat,
+    duration: 0,
+    flags: 0,
+    cpu: 0,
+    batch_size: 0,
+  };
+  testRun(fd, options);
+  return { verdict: options.retval | 0, ns: options.duration };
+}
+
+const Sample = koffi.proto('int podwall_sample(void *context, void *data, size_t bytes)');
+const newRing = lib.func('void *ring_buffer__new(int fd, podwall_sample *callback, void *context, void *options)');
+const consumeRing = checked('int ring_buffer__consume(void *ring)');
+const freeRing = lib.func('void ring_buffer__free(void *ring)');
+
+/** The consumer's end of a ring buffer map. */
+export class RingBuffer implements Disposable {
+  readonly #ring: unknown;
+  readonly #callback: bigint;
+
+  /** `onSample` gets memory that is valid only until it returns. */
+  constructor(fd: number, onSample: (sample: Uint8Array) => void) {
+    this.#callback = koffi.register((_context: unknown, data: unknown, bytes: number) => {
+      onSample(new Uint8Array(koffi.view(data, Number(bytes))));
+      return 0;
+    }, koffi.pointer(Sample));
+    this.#ring = newRing(fd, this.#callback, null, null);
+    if (!this.#ring) throw new KernelError('ring_buffer__new', -koffi.errno());
+  }
+
+  /** Hands over what has come in; answers how many samples. */
+  consume(): number {
+    return consumeRing(this.#ring);
+  }
+
+  [Symbol.dispose](): void {
+    freeRing(this.#ring);
+    koffi.unregister(this.#callback);
+  }
+}

@@ -1,0 +1,61 @@
+// The policies that the kernel holds: each distinct one once, however many workloads have it.
+import { createHash } from 'node:crypto';
+import { MAX_POLICIES } from './abi.gen.ts';
+import type { Datapath } from './datapath.ts';
+
+/** Index 0 of `policies` is no policy. */
+export const NO_POLICY = 0;
+
+export class PoliciesFull extends Error {
+  readonly code = 'POLICIES_FULL';
+}
+
+type Slot = { users: number; digest: string };
+
+export class PolicySlots {
+  readonly #datapath: Datapath;
+  readonly #slots = new Map<number, Slot>();
+  readonly #byDigest = new Map<string, number>();
+
+  /** `inUse`: the indexes that an earlier dp's workloads have, once each workload. */
+  constructor(datapath: Datapath, inUse: readonly number[]) {
+    this.#datapath = datapath;
+    for (const index of inUse.filter((used) => used !== NO_POLICY)) {
+      const slot = this.#slots.get(index);
+      this.#slots.set(index, { users: (slot?.users ?? 0) + 1, digest: '' });
+    }
+    for (let index = 1; index < MAX_POLICIES; index++) if (!this.#slots.has(index)) datapath.removePolicy(index);
+  }
+
+  /** The index of a policy with this blob, for one more workload. Throws PoliciesFull, or the kernel's error. */
+  take(blob: Uint8Array): number {
+    const digest = createHash('sha256').update(blob).digest('base64');
+    const same = this.#byDigest.get(digest);
+    const slot = same === undefined ? undefined : this.#slots.get(same);
+    if (same !== undefined && slot) {
+      slot.users += 1;
+      return same;
+    }
+    const index = this.#free();
+    this.#datapath.installPolicy(index, blob);
+    this.#slots.set(index, { users: 1, digest });
+    this.#byDigest.set(digest, index);
+    return index;
+  }
+
+  /** One workload less has it; the last takes it out of the kernel. */
+  release(index: number): void {
+    const slot = this.#slots.get(index);
+    if (!slot) return;
+    slot.users -= 1;
+    if (slot.users > 0) return;
+    this.#slots.delete(index);
+    this.#byDigest.delete(slot.digest);
+    this.#datapath.removePolicy(index);
+  }
+
+  #free(): number {
+    for (let index = 1; index < MAX_POLICIES; index++) if (!this.#slots.has(index)) return index;
+    throw new PoliciesFull(`${MAX_POLICIES - 1} different policies are all that fit`);
+  }
+}

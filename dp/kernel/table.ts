@@ -1,0 +1,74 @@
+// A kernel hash table with typed keys and values, by the codecs derived from abi.h.
+import type { Codec } from './abi.gen.ts';
+import { deleteElement, isKernelError, lookupElement, nextKey, updateElement } from './libbpf.ts';
+
+const bytesOf = <T>(codec: Codec<T>, value: T): Uint8Array => {
+  const bytes = new Uint8Array(codec.size);
+  codec.write(new DataView(bytes.buffer), 0, value);
+  return bytes;
+};
+
+export class Table<K, V> {
+  readonly #fd: number;
+  readonly #key: Codec<K>;
+  readonly #value: Codec<V>;
+
+  constructor(fd: number, key: Codec<K>, value: Codec<V>) {
+    this.#fd = fd;
+    this.#key = key;
+    this.#value = value;
+  }
+
+  get(key: K): V | undefined {
+    const bytes = new Uint8Array(this.#value.size);
+    try {
+      lookupElement(this.#fd, bytesOf(this.#key, key), bytes);
+    } catch (error) {
+      if (isKernelError(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+    return this.#value.read(new DataView(bytes.buffer), 0);
+  }
+
+  /** Replaces the entry as a whole; throws KernelError E2BIG where the table is full. */
+  set(key: K, value: V): void {
+    updateElement(this.#fd, bytesOf(this.#key, key), bytesOf(this.#value, value), 0);
+  }
+
+  /** Whether there was such an entry. */
+  delete(key: K): boolean {
+    try {
+      deleteElement(this.#fd, bytesOf(this.#key, key));
+      return true;
+    } catch (error) {
+      if (isKernelError(error, 'ENOENT')) return false;
+      throw error;
+    }
+  }
+
+  /** Every entry; what changes meanwhile may be left out or come twice, as the kernel walks. */
+  entries(): [K, V][] {
+    const found: [K, V][] = [];
+    for (const key of this.#keys()) {
+      const value = this.get(key);
+      if (value !== undefined) found.push([key, value]);
+    }
+    return found;
+  }
+
+  #keys(): K[] {
+    const keys: K[] = [];
+    let last: Uint8Array | null = null;
+    for (;;) {
+      const next = new Uint8Array(this.#key.size);
+      try {
+        nextKey(this.#fd, last, next);
+      } catch (error) {
+        if (isKernelError(error, 'ENOENT')) return keys;
+        throw error;
+      }
+      keys.push(this.#key.read(new DataView(next.buffer), 0));
+      last = next;
+    }
+  }
+}

@@ -1,0 +1,175 @@
+// Carries out the commands of the protocol; what each answers is a list of reports.
+import type { AddressNames } from '../kernel/abi.gen.ts';
+import { NAMES_PER_ADDRESS } from '../kernel/abi.gen.ts';
+import { kernelAddressOf, textOf } from '../kernel/address.ts';
+import type { Datapath } from '../kernel/datapath.ts';
+import { KernelError } from '../kernel/libbpf.ts';
+import { interfaceIndex } from '../kernel/libc.ts';
+import { NO_POLICY, PoliciesFull } from '../kernel/slots.ts';
+import type { Command, CommandBody, CommandName } from '../protocol/commands.ts';
+import { CommandError } from '../protocol/errors.ts';
+import { ERROR_CODE, type Report } from '../protocol/reports.ts';
+import { Batches } from './batches.ts';
+import { compileClassifier, PolicyTooLarge } from './classifier.ts';
+import { classifierRules } from './compile.ts';
+import { type AddressChange, canonical, Names, nameOfWire, wireName } from './names.ts';
+import { changePolicy, type Policy, type PolicyChange } from './policy.ts';
+import { type Workload, Workloads } from './workloads.ts';
+
+export class Engine {
+  readonly workloads: Workloads;
+  readonly names = new Names();
+  readonly #datapath: Datapath;
+  readonly #batches = new Batches();
+
+  constructor(datapath: Datapath) {
+    this.#datapath = datapath;
+    this.workloads = new Workloads(datapath);
+    const ids = datapath.names.entries().flatMap(([{ wire }, { exact, below }]) => {
+      const name = nameOfWire(wire);
+      return [
+        [name, exact],
+        [`*.${name}`, below],
+      ].filter((entry): entry is [string, number] => entry[1] !== 0);
+    });
+    const addresses = datapath.addressNames
+      .entries()
+      .map(([address, known]): [string, readonly number[]] => [textOf(address), known.ids.slice(0, known.count)]);
+    this.names.restore(new Map(ids), new Map(addresses));
+  }
+
+  /** Throws CommandError where the command can't be carried out; then nothing of it is in force. */
+  carryOut(command: Command): Report[] {
+    try {
+      return this.#dispatch(command);
+    } catch (error) {
+      throw asCommandError(command.name, error);
+    }
+  }
+
+  #dispatch({ name, body }: Command): Report[] {
+    switch (name) {
+      case 'ctrl_keep_alive':
+        return [{ kind: 'keepAlive', sequence: body.seq_num }];
+      case 'ctrl_cfg_policy': {
+        const change = this.#batches.add(body);
+        return change ? this.#changePolicies(change) : [];
+      }
+      case 'ctrl_add_mac':
+        this.workloads.add(body.mac, body.iface, indexOf(name, body.iface));
+        return [];
+      case 'ctrl_del_mac':
+        this.#removeMac(body);
+        return [];
+      case 'ctrl_cfg_mac':
+        this.#configureMac(body);
+        return [];
+      case 'ctrl_cfg_set_fqdn':
+        if (body.vhost) throw new CommandError(name, ERROR_CODE.notSupported, `${name}: vhost is not supported yet`);
+        this.#setFqdn(body);
+        return [];
+      case 'ctrl_cfg_del_fqdn':
+        for (const fqdn of body.names) this.#writeAddresses(this.names.removeAddresses(fqdn));
+        return [];
+      default:
+        throw new CommandError(name, ERROR_CODE.notSupported, `${name}: not supported yet`);
+    }
+  }
+
+  /** All of a command's workloads are compiled for before the first of them changes. */
+  #changePolicies(change: PolicyChange): Report[] {
+    const workloads = change.mac.flatMap((mac) => this.#known('ctrl_cfg_policy', mac));
+    const compiled = workloads.map((workload) => {
+      const policy = changePolicy(workload.policy, change);
+      return { workload, policy, blob: policy && this.#compile(policy) };
+    });
+    return compiled.map(({ workload, policy, blob }) => {
+      const epoch = this.workloads.enforce(workload, policy, blob);
+      return { kind: 'policyRealized', realized: { mac: workload.mac, epoch, rules: policy?.rules.length ?? 0 } };
+    });
+  }
+
+  #compile({ rules }: Policy): Uint8Array {
+    return compileClassifier(classifierRules(rules, (fqdn) => this.#nameId(fqdn)));
+  }
+
+  /** A name's id, and where it is new, the name in the kernel and the addresses that it has already. */
+  #nameId(fqdn: string): number {
+    const before = this.names.kernelIds(fqdn);
+    const id = this.names.idOf(fqdn);
+    const ids = this.names.kernelIds(fqdn);
+    if (ids.exact === before.exact && ids.below === before.below) return id;
+    this.#datapath.names.set({ wire: wireName(canonical(fqdn)) }, ids);
+    if (ids.below !== before.below) this.#writeAddresses(this.names.underPattern(fqdn));
+    return id;
+  }
+
+  #removeMac({ mac, iface }: CommandBody<'ctrl_del_mac'>): void {
+    const found = this.workloads.withMac(mac).find((workload) => workload.iface === iface);
+    if (!found) throw unknownMac('ctrl_del_mac', `${mac} on ${iface}`);
+    this.workloads.remove(mac, found.ifindex);
+  }
+
+  #configureMac({ macs, tap }: CommandBody<'ctrl_cfg_mac'>): void {
+    const workloads = macs.flatMap((mac) => this.#known('ctrl_cfg_mac', mac));
+    if (tap === undefined) return;
+    for (const workload of workloads) if (workload.state.tap !== Number(tap)) this.workloads.setTap(workload, tap);
+  }
+
+  #setFqdn({ fqdn_name, fqdn_ips }: CommandBody<'ctrl_cfg_set_fqdn'>): void {
+    const addresses = (fqdn_ips ?? []).map((ip) => textOf(kernelAddressOf(ip)));
+    this.#nameId(fqdn_name);
+    this.#writeAddresses(this.names.setAddresses(fqdn_name, addresses));
+  }
+
+  /** Flows are looked at again: those whose address ended go on, those to a new address may now pass. */
+  #writeAddresses(changes: AddressChange): void {
+    for (const [address, ids] of changes) {
+      const key = kernelAddressOf(address);
+      if (ids.length === 0) this.#datapath.addressNames.delete(key);
+      else this.#datapath.addressNames.set(key, padded(ids));
+    }
+    if (changes.size === 0) return;
+    for (const workload of this.workloads.all()) if (mayNameHosts(workload)) this.workloads.reconsider(workload);
+  }
+
+  #known(command: CommandName, mac: string): readonly Workload[] {
+    const workloads = this.workloads.withMac(mac);
+    if (workloads.length === 0) throw unknownMac(command, mac);
+    return workloads;
+  }
+}
+
+/** A policy of an earlier dp may have any rules. */
+const mayNameHosts = ({ state, policy }: Workload): boolean =>
+  state.policy !== NO_POLICY && (policy === undefined || policy.rules.some(({ fqdn }) => fqdn));
+
+const unknownMac = (command: CommandName, which: string): CommandError =>
+  new CommandError(
+    command,
+    ERROR_CODE.unknownMac,
+    `${command}: no workload ${which}: announce it by ctrl_add_mac first`,
+  );
+
+function indexOf(command: CommandName, iface: string): number {
+  const index = interfaceIndex(iface);
+  if (index !== undefined) return index;
+  throw new CommandError(
+    command,
+    ERROR_CODE.interfaceFailed,
+    `${command}: no interface ${iface} in dp’s network namespace`,
+  );
+}
+
+const padded = (ids: readonly number[]): AddressNames => ({
+  count: ids.length,
+  ids: Array.from({ length: NAMES_PER_ADDRESS }, (_, i) => ids[i] ?? 0),
+});
+
+function asCommandError(name: CommandName, error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  if (error instanceof PolicyTooLarge || error instanceof PoliciesFull)
+    return new CommandError(name, ERROR_CODE.policyTooLarge, `${name}: ${error.message}`);
+  if (error instanceof KernelError) return new CommandError(name, ERROR_CODE.kernelFailed, `${name}: ${error.message}`);
+  throw error;
+}

@@ -1,0 +1,149 @@
+// The domain names of rules, and which addresses have them. Pure: it says what the kernel's tables should hold.
+import { NAME_BYTES, NAMES_PER_ADDRESS } from '../kernel/abi.gen.ts';
+import { CommandError } from '../protocol/errors.ts';
+import { ERROR_CODE } from '../protocol/reports.ts';
+
+/** Of the kernel's table of names. */
+export const MAX_NAMES = 16_384;
+
+/** A name or `*.` pattern as all tables have it: lower case, without the final dot. */
+export const canonical = (name: string): string => name.toLowerCase().replace(/\.$/, '');
+
+/** As on the wire (RFC 1035 3.1), zero-filled: the kernel's key. The pattern `*.x` has the name x. */
+export function wireName(name: string): Uint8Array {
+  const wire = new Uint8Array(NAME_BYTES);
+  let at = 0;
+  for (const label of baseOf(name).split('.')) {
+    wire[at] = label.length;
+    wire.set(Buffer.from(label, 'latin1'), at + 1);
+    at += label.length + 1;
+  }
+  return wire;
+}
+
+export function nameOfWire(wire: Uint8Array): string {
+  const labels: string[] = [];
+  for (let at = 0; wire[at]; at += (wire[at] ?? 0) + 1)
+    labels.push(Buffer.from(wire.subarray(at + 1, at + 1 + (wire[at] ?? 0))).toString('latin1'));
+  return labels.join('.');
+}
+
+const isPattern = (name: string): boolean => name.startsWith('*.');
+const baseOf = (name: string): string => (isPattern(name) ? name.slice(2) : name);
+
+/** The patterns that a name falls under: *.x for each proper suffix x. */
+function patternsOver(name: string): string[] {
+  const labels = name.split('.');
+  return labels.slice(1).map((_, i) => `*.${labels.slice(i + 1).join('.')}`);
+}
+
+/** Addresses whose names changed, with the ids that each has now. */
+export type AddressChange = ReadonlyMap<string, readonly number[]>;
+
+export class Names {
+  readonly #ids = new Map<string, number>();
+  /** Addresses by name, as the commands set them; never of patterns' own. */
+  readonly #addresses = new Map<string, ReadonlySet<string>>();
+  /** The same, the other way round. */
+  readonly #namesOf = new Map<string, Set<string>>();
+  #last = 0;
+
+  /** Takes up what an earlier dp left in the kernel: names by id, and ids by address. */
+  restore(ids: ReadonlyMap<string, number>, addresses: ReadonlyMap<string, readonly number[]>): void {
+    const nameOf = new Map<number, string>();
+    for (const [name, id] of ids) {
+      this.#ids.set(name, id);
+      nameOf.set(id, name);
+      this.#last = Math.max(this.#last, id);
+    }
+    for (const [address, known] of addresses)
+      for (const id of known) {
+        const name = nameOf.get(id);
+        if (name !== undefined && !isPattern(name)) this.#assign(name, new Set(this.#addresses.get(name)).add(address));
+      }
+  }
+
+  /** The id of a name or pattern, a new one where it has none. Throws CommandError where there are too many. */
+  idOf(fqdn: string): number {
+    const name = canonical(fqdn);
+    const known = this.#ids.get(name);
+    if (known !== undefined) return known;
+    if (this.#ids.size >= MAX_NAMES)
+      throw new CommandError(
+        undefined,
+        ERROR_CODE.policyTooLarge,
+        `${name}: ${MAX_NAMES} domain names are all that fit`,
+      );
+    this.#last += 1;
+    this.#ids.set(name, this.#last);
+    return this.#last;
+  }
+
+  /** Ids of a base name, for the kernel's table: of the name itself and of the pattern over it; 0 is none. */
+  kernelIds(name: string): { exact: number; below: number } {
+    const base = baseOf(canonical(name));
+    return { exact: this.#ids.get(base) ?? 0, below: this.#ids.get(`*.${base}`) ?? 0 };
+  }
+
+  /** Every address of names under a pattern, for when the pattern is new. */
+  underPattern(pattern: string): AddressChange {
+    const base = canonical(pattern);
+    const under = [...this.#addresses.keys()].filter((name) => name === base || patternsOver(name).includes(base));
+    return this.#changes(under.flatMap((name) => [...(this.#addresses.get(name) ?? [])]));
+  }
+
+  /** Sets all addresses of a name. Throws CommandError where an address would have too many names: nothing changes. */
+  setAddresses(fqdn: string, addresses: readonly string[]): AddressChange {
+    const name = canonical(fqdn);
+    const before = this.#addresses.get(name);
+    this.idOf(name);
+    this.#assign(name, new Set(addresses));
+    const changes = this.#changes([...(before ?? []), ...addresses]);
+    const full = [...changes].find(([, ids]) => ids.length > NAMES_PER_ADDRESS);
+    if (!full) return changes;
+    this.#assign(name, before);
+    throw new CommandError(
+      'ctrl_cfg_set_fqdn',
+      ERROR_CODE.policyTooLarge,
+      `${name}: ${full[0]} would have ${full[1].length} names of rules; ${NAMES_PER_ADDRESS} are all that fit`,
+    );
+  }
+
+  removeAddresses(fqdn: string): AddressChange {
+    const name = canonical(fqdn);
+    const before = [...(this.#addresses.get(name) ?? [])];
+    this.#assign(name, undefined);
+    return this.#changes(before);
+  }
+
+  /** Name or pattern → addresses, in order of name. */
+  list(): [name: string, id: number, addresses: string[]][] {
+    return [...this.#ids]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, id]) => [name, id, [...(this.#addresses.get(name) ?? [])]]);
+  }
+
+  #assign(name: string, addresses: ReadonlySet<string> | undefined): void {
+    for (const address of this.#addresses.get(name) ?? []) {
+      const names = this.#namesOf.get(address);
+      names?.delete(name);
+      if (names?.size === 0) this.#namesOf.delete(address);
+    }
+    if (addresses) this.#addresses.set(name, addresses);
+    else this.#addresses.delete(name);
+    for (const address of addresses ?? []) {
+      const names = this.#namesOf.get(address) ?? new Set();
+      this.#namesOf.set(address, names.add(name));
+    }
+  }
+
+  #changes(addresses: readonly string[]): AddressChange {
+    return new Map(addresses.map((address) => [address, this.#idsOfAddress(address)]));
+  }
+
+  #idsOfAddress(address: string): number[] {
+    const names = [...(this.#namesOf.get(address) ?? [])];
+    const matching = new Set(names.flatMap((name) => [name, ...patternsOver(name)]));
+    return [...matching].flatMap((name) => this.#ids.get(name) ?? []).sort((a, b) => a - b);
+  }
+}

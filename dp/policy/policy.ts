@@ -1,0 +1,83 @@
+// A workload's policy as the commands build it, and the checks that a schema can't make. Pure.
+import ipaddr from 'ipaddr.js';
+import type { PolicyConfig, PolicyRule } from '../protocol/commands.ts';
+import { CommandError } from '../protocol/errors.ts';
+import { ERROR_CODE, type ErrorCode } from '../protocol/reports.ts';
+import { POLICY_COMMAND, PROTOCOL } from '../protocol/values.ts';
+
+export type Policy = {
+  readonly defaultAction: PolicyConfig['defact'];
+  readonly directions: PolicyConfig['dir'];
+  /** In ascending order of id. */
+  readonly rules: readonly PolicyRule[];
+};
+
+/** A whole policy command: what its batches made together. */
+export type PolicyChange = Omit<PolicyConfig, 'flag' | 'rules'> & { readonly rules: readonly PolicyRule[] };
+
+const fail = (code: ErrorCode, message: string): CommandError => new CommandError('ctrl_cfg_policy', code, message);
+
+/**
+ * The policy after a change; undefined where there is none any more. Throws CommandError: a rule that contradicts
+ * itself, an id twice, a change of a policy that is not known.
+ */
+export function changePolicy(current: Policy | undefined, change: PolicyChange): Policy | undefined {
+  const isWhole = change.cmd === POLICY_COMMAND.add || (change.cmd === POLICY_COMMAND.del && change.rules.length === 0);
+  if (change.cmd !== POLICY_COMMAND.del) checkRules(change.rules);
+  if (!isWhole && !current)
+    throw fail(
+      ERROR_CODE.policyUnknown,
+      `no policy is known for ${change.mac.join(', ')}: send the whole of it (cmd 1) first`,
+    );
+  if (change.cmd === POLICY_COMMAND.del) return isWhole || !current ? undefined : without(current, change.rules);
+  const base = change.cmd === POLICY_COMMAND.mod && current ? current.rules : [];
+  const byId = new Map([...base, ...change.rules].map((rule) => [rule.id, rule]));
+  const rules = [...byId.values()].sort((a, b) => a.id - b.id);
+  return { defaultAction: change.defact, directions: change.dir, rules };
+}
+
+function without(current: Policy, removed: readonly PolicyRule[]): Policy {
+  const ids = new Set(removed.map(({ id }) => id));
+  return { ...current, rules: current.rules.filter(({ id }) => !ids.has(id)) };
+}
+
+function checkRules(rules: readonly PolicyRule[]): void {
+  const seen = new Set<number>();
+  for (const rule of rules) {
+    const problem = seen.has(rule.id) ? 'its id is there twice' : problemOf(rule);
+    if (problem) throw fail(ERROR_CODE.invalidCommand, `ctrl_cfg_policy: rule ${rule.id}: ${problem}`);
+    if (rule.vhost) throw fail(ERROR_CODE.notSupported, `ctrl_cfg_policy: rule ${rule.id}: vhost is not supported yet`);
+    seen.add(rule.id);
+  }
+}
+
+/** What is wrong with a rule, in words. */
+function problemOf(rule: PolicyRule): string | undefined {
+  const { sip, sipr = sip, dip, dipr = dip, port, portr = 0, proto, fqdn, ingress, apps = [] } = rule;
+  const hasPorts = proto === PROTOCOL.tcp || proto === PROTOCOL.udp;
+  if (ipaddr.parse(sip).kind() !== ipaddr.parse(dip).kind())
+    return `sip ${sip} and dip ${dip} are not of one address family`;
+  const range = rangeProblem('sip', sip, sipr) ?? rangeProblem('dip', dip, dipr);
+  if (range) return range;
+  if (hasPorts && portr !== 0 && portr < port) return `its ports run backwards, from ${port} to ${portr}`;
+  if (fqdn && ingress) return `fqdn ${fqdn} on ingress: a name is a destination`;
+  if (fqdn && (!isZero(dip) || !isZero(dipr))) return `dip ${dip} beside fqdn ${fqdn}: leave it at 0.0.0.0 or ::`;
+  if (apps.length > 0 && !hasPorts && proto !== PROTOCOL.any)
+    return `apps with protocol ${proto}: only TCP and UDP carry them`;
+  if (new Set(apps.map(({ app }) => app)).size < apps.length) return 'an application is there twice';
+  return undefined;
+}
+
+function rangeProblem(name: string, from: string, to: string): string | undefined {
+  const [first, last] = [ipaddr.parse(from), ipaddr.parse(to)];
+  if (first.kind() !== last.kind()) return `${name} ${from} and ${name}r ${to} are not of one address family`;
+  return Buffer.compare(Buffer.from(first.toByteArray()), Buffer.from(last.toByteArray())) > 0
+    ? `its ${name} range runs backwards, from ${from} to ${to}`
+    : undefined;
+}
+
+const isZero = (text: string): boolean =>
+  ipaddr
+    .parse(text)
+    .toByteArray()
+    .every((byte) => byte === 0);

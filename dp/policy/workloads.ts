@@ -1,0 +1,140 @@
+// The workloads of this node and the policy that each has in force, in the kernel and here.
+import { randomInt } from 'node:crypto';
+import type { Endpoint, EndpointKey } from '../kernel/abi.gen.ts';
+import { macBytes, macText } from '../kernel/address.ts';
+import type { Datapath } from '../kernel/datapath.ts';
+import { interfaceName } from '../kernel/libc.ts';
+import { NO_POLICY, PolicySlots } from '../kernel/slots.ts';
+import { ACTION, DIRECTION } from '../protocol/values.ts';
+import type { Policy } from './policy.ts';
+
+const INTERFACE_ITSELF = new Uint8Array(6);
+const MAX_U32 = 0xffffffff;
+
+export type Workload = {
+  readonly mac: string;
+  readonly ifindex: number;
+  readonly iface: string;
+  /** As it is in the kernel. */
+  state: Endpoint;
+  /** Undefined where it has none, or where an earlier dp put it in force. */
+  policy: Policy | undefined;
+};
+
+const UNPOLICED = { policy: NO_POLICY, defaultAction: ACTION.open, directions: DIRECTION.both };
+
+export class Workloads {
+  readonly #datapath: Datapath;
+  readonly #slots: PolicySlots;
+  readonly #byMac = new Map<string, Workload[]>();
+
+  /** Takes up the workloads that an earlier dp left in the kernel; those whose interface is gone are forgotten. */
+  constructor(datapath: Datapath) {
+    this.#datapath = datapath;
+    for (const [key, state] of datapath.endpoints.entries()) {
+      const iface = interfaceName(key.ifindex);
+      if (iface === undefined) datapath.endpoints.delete(key);
+      else if (!isInterfaceItself(key))
+        this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, state, policy: undefined });
+    }
+    for (const ifindex of datapath.attached()) if (!this.on(ifindex).length) datapath.detach(ifindex);
+    this.#slots = new PolicySlots(
+      datapath,
+      this.all().map(({ state }) => state.policy),
+    );
+  }
+
+  all(): Workload[] {
+    return [...this.#byMac.values()].flat();
+  }
+
+  on(ifindex: number): Workload[] {
+    return this.all().filter((workload) => workload.ifindex === ifindex);
+  }
+
+  /** Those with this MAC: one, but for a MAC that two interfaces have. */
+  withMac(mac: string): readonly Workload[] {
+    return this.#byMac.get(mac.toLowerCase()) ?? [];
+  }
+
+  withId(id: number): Workload | undefined {
+    return this.all().find(({ state }) => state.id === id);
+  }
+
+  /** Registers a workload and attaches the programs; one that is there already stays as it is. */
+  add(mac: string, iface: string, ifindex: number): void {
+    const known = this.withMac(mac).some((workload) => workload.ifindex === ifindex);
+    if (!known) {
+      // Ids are never given twice: flows of a workload that is gone may still be in the table.
+      const state = { ...UNPOLICED, id: randomInt(1, MAX_U32), epoch: 1, revision: 1, tap: 0 };
+      const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, state, policy: undefined };
+      this.#remember(workload);
+      this.#write(workload, state);
+    }
+    this.#datapath.attach(ifindex);
+  }
+
+  /** Forgets a workload: its traffic passes as if never policed. False where there is none such. */
+  remove(mac: string, ifindex: number): boolean {
+    const workload = this.withMac(mac).find((one) => one.ifindex === ifindex);
+    if (!workload) return false;
+    const others = this.withMac(mac).filter((one) => one !== workload);
+    if (others.length > 0) this.#byMac.set(workload.mac, others);
+    else this.#byMac.delete(workload.mac);
+    this.#datapath.endpoints.delete(keyOf(workload));
+    this.#slots.release(workload.state.policy);
+    const [next] = this.on(ifindex);
+    if (next) return this.#writeInterface(next, next.state);
+    this.#datapath.endpoints.delete({ ifindex, mac: INTERFACE_ITSELF });
+    this.#datapath.detach(ifindex);
+    return true;
+  }
+
+  /**
+   * Puts a policy in force for a workload in one step: the packet after it meets the whole of it. Undefined: none.
+   * Answers the new epoch. Throws where the kernel refuses; what was in force stays.
+   */
+  enforce(workload: Workload, policy: Policy | undefined, blob: Uint8Array | undefined): number {
+    const index = blob ? this.#slots.take(blob) : NO_POLICY;
+    const epoch = nextEpoch(workload);
+    const { defaultAction, directions } = policy ?? UNPOLICED;
+    const before = workload.state.policy;
+    try {
+      this.#write(workload, { ...workload.state, policy: index, epoch, revision: epoch, defaultAction, directions });
+    } catch (error) {
+      this.#slots.release(index);
+      throw error;
+    }
+    workload.policy = policy;
+    this.#slots.release(before);
+    return epoch;
+  }
+
+  /** Has every flow of the workload classified again at its next packet. */
+  reconsider(workload: Workload): void {
+    this.#write(workload, { ...workload.state, epoch: nextEpoch(workload) });
+  }
+
+  setTap(workload: Workload, tap: boolean): void {
+    this.#write(workload, { ...workload.state, tap: tap ? 1 : 0, epoch: nextEpoch(workload) });
+  }
+
+  #remember(workload: Workload): void {
+    this.#byMac.set(workload.mac, [...this.withMac(workload.mac), workload]);
+  }
+
+  #write(workload: Workload, state: Endpoint): void {
+    this.#datapath.endpoints.set(keyOf(workload), state);
+    workload.state = state;
+    if (this.on(workload.ifindex)[0] === workload) this.#writeInterface(workload, state);
+  }
+
+  #writeInterface({ ifindex }: Workload, state: Endpoint): true {
+    this.#datapath.endpoints.set({ ifindex, mac: INTERFACE_ITSELF }, state);
+    return true;
+  }
+}
+
+const keyOf = ({ ifindex, mac }: Workload): EndpointKey => ({ ifindex, mac: macBytes(mac) });
+const isInterfaceItself = ({ mac }: EndpointKey): boolean => mac.every((byte) => byte === 0);
+const nextEpoch = ({ state }: Workload): number => (state.epoch % MAX_U32) + 1;
