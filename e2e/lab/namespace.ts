@@ -1,0 +1,54 @@
+// The network namespaces of a lab, and what runs in them.
+import { readdir, readlink, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, mustRun, type RunOptions } from './command.ts';
+
+export const NETNS_DIRECTORY = '/run/netns';
+
+export type Namespace = { readonly name: string; readonly path: string };
+
+export const namespaceNamed = (name: string): Namespace => ({ name, path: join(NETNS_DIRECTORY, name) });
+
+/** nsenter, and not `ip netns exec`: that one mounts another /sys, where the pinned programs are not to be seen. */
+export const inside = (namespace: Namespace, command: Command): Command => [
+  'nsenter',
+  `--net=${namespace.path}`,
+  '--',
+  ...command,
+];
+
+/** With loopback up, and no IPv6: its own neighbour and router messages would mix with what is shown. */
+export async function addNamespace(namespace: Namespace, options: RunOptions): Promise<void> {
+  await mustRun(['ip', 'netns', 'add', namespace.name], options);
+  await setSysctl(namespace, 'net/ipv6/conf/all/disable_ipv6', options);
+  await setSysctl(namespace, 'net/ipv6/conf/default/disable_ipv6', options);
+  await configure(namespace, ['link set lo up'], options);
+}
+
+export async function deleteNamespace(namespace: Namespace): Promise<void> {
+  await mustRun(['ip', 'netns', 'delete', namespace.name]);
+}
+
+/** Runs lines of `ip` commands in the namespace; stops with an error at the first that fails. */
+export async function configure(namespace: Namespace, lines: readonly string[], options: RunOptions): Promise<void> {
+  await mustRun(['ip', '-netns', namespace.name, '-batch', '-'], { ...options, input: `${lines.join('\n')}\n` });
+}
+
+export async function setSysctl(namespace: Namespace, name: string, options: RunOptions): Promise<void> {
+  await mustRun(inside(namespace, ['sh', '-c', 'echo 1 >"/proc/sys/$0"', name]), options);
+}
+
+/** Pids of all processes in these namespaces; never of one in the caller's own. */
+export async function processesIn(namespaces: readonly Namespace[]): Promise<number[]> {
+  const inodes = new Set<string>();
+  for (const { path } of namespaces) inodes.add(`net:[${(await stat(path)).ino}]`);
+  inodes.delete(await readlink('/proc/self/ns/net'));
+  const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry)).map(Number);
+  const namespaceOf = await Promise.all(pids.map(networkNamespaceOf));
+  return pids.filter((_, i) => inodes.has(namespaceOf[i] ?? ''));
+}
+
+/** undefined for a process that has ended. */
+async function networkNamespaceOf(pid: number): Promise<string | undefined> {
+  return readlink(`/proc/${pid}/ns/net`).catch(() => undefined);
+}

@@ -1,0 +1,40 @@
+// A MariaDB server with one account, and how a client asks it something.
+import { writeFile } from 'node:fs/promises';
+import { type Command, mustRun } from '../command.ts';
+import type { Lab } from '../lab.ts';
+import type { Namespace } from '../namespace.ts';
+
+const PORT = 3306;
+const READY_TIMEOUT_MS = 20_000;
+const ACCOUNT = 'checkout';
+/** The data is thrown away with the lab: nothing of it needs to survive a power cut. */
+const FAST = ['--innodb-log-file-size=4M', '--innodb-flush-method=nosync', '--innodb-buffer-pool-size=8M'];
+
+/** Resolves once it answers to the account that `client` uses. */
+export async function startMariadb(lab: Lab, namespace: Namespace, ip: string): Promise<void> {
+  const data = lab.file('mariadb');
+  const socket = lab.file('mariadb.sock');
+  const accounts = lab.file('mariadb.sql');
+  await writeFile(accounts, `CREATE USER '${ACCOUNT}'@'%' IDENTIFIED BY '${ACCOUNT}';\n`);
+  const common = ['--no-defaults', '--user=root', `--datadir=${data}`, ...FAST];
+  await mustRun(['mariadb-install-db', ...common, '--auth-root-authentication-method=normal', '--skip-test-db'], {
+    signal: lab.signal,
+  });
+  const server = await lab.start('mariadb', namespace, [
+    'mariadbd',
+    ...common,
+    ...[`--bind-address=${ip}`, `--port=${PORT}`, `--socket=${socket}`, '--skip-name-resolve'],
+    `--init-file=${accounts}`,
+  ]);
+  const probe = async () => (await lab.run(namespace, mariadbQuery(ip, 'SELECT 1'))).code === 0;
+  await server.untilReady(probe, READY_TIMEOUT_MS, lab.signal);
+}
+
+/** A client that answers each line of its input as soon as it comes, without column names. */
+export const mariadbClient = (ip: string): Command => [
+  'mariadb',
+  ...['--no-defaults', '--batch', '--skip-column-names', '--unbuffered', '--skip-reconnect'],
+  ...[`--host=${ip}`, `--port=${PORT}`, `--user=${ACCOUNT}`, `--password=${ACCOUNT}`],
+];
+
+export const mariadbQuery = (ip: string, sql: string): Command => [...mariadbClient(ip), `--execute=${sql}`];
