@@ -13,6 +13,7 @@ import { type Parsed, parseCommands } from './protocol/parse.ts';
 import { ERROR_CODE, encodeReport, NO_MAC, type Report } from './protocol/reports.ts';
 import { MAX_COMMAND_BYTES } from './protocol/values.ts';
 import { unixSeconds } from './reports/clock.ts';
+import { describe } from './reports/describe.ts';
 import { HitCounters } from './reports/hits.ts';
 import { Notifier } from './reports/notifier.ts';
 import { threatReport } from './reports/threats.ts';
@@ -84,13 +85,17 @@ export class Dp implements Disposable {
   #take({ data, bytes, sender }: Command): void {
     if (bytes > MAX_COMMAND_BYTES) {
       const message = `a message of ${bytes} bytes; ${MAX_COMMAND_BYTES} are the most`;
-      return this.#refuse(new CommandError(undefined, ERROR_CODE.tooLarge, message), sender);
+      this.#refuse(new CommandError(undefined, ERROR_CODE.tooLarge, message), sender);
+      return;
     }
     for (const parsed of parseCommands(data)) this.#carryOut(parsed, sender);
   }
 
   #carryOut(parsed: Parsed, sender: Uint8Array): void {
-    if ('error' in parsed) return this.#refuse(parsed.error, sender);
+    if ('error' in parsed) {
+      this.#refuse(parsed.error, sender);
+      return;
+    }
     const { command } = parsed;
     try {
       for (const report of this.#engine.carryOut(command)) this.#answer(report, sender);
@@ -109,7 +114,10 @@ export class Dp implements Disposable {
 
   /** To the sender's own socket, or else to the agent's. Only what the agent gets is counted in a sequence. */
   #answer(report: Report, sender: Uint8Array): void {
-    if (sender.length === 0 || pathOf(sender) === this.#notify) return this.#report(report);
+    if (sender.length === 0 || pathOf(sender) === this.#notify) {
+      this.#report(report);
+      return;
+    }
     try {
       this.#socket.answer(sender, encodeReport(report, report.kind === 'keepAlive' ? report.sequence : 0));
     } catch (error) {
@@ -119,7 +127,7 @@ export class Dp implements Disposable {
   }
 
   #report(report: Report): void {
-    this.#log.debug('report', 'report', report);
+    this.#log.debug('report', 'report', describe(report));
     this.#notifier?.send(this.#encode(report));
   }
 

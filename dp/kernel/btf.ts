@@ -1,4 +1,4 @@
-// Reads struct layouts out of the .BTF section of a compiled eBPF object.
+// Reads struct layouts out of the .BTF section of a compiled eBPF object (linux/btf.h), little endian.
 // The C header stays the only place where the kernel/user contract is written.
 import { readFileSync } from 'node:fs';
 
@@ -10,121 +10,122 @@ export type Layout = {
   enums: Map<string, Record<string, number>>;
   tags: Map<string, string>;
 };
+/** `at` is where the bytes after the 12-byte head lie. */
 type Type = { kind: number; name: string; sizeOrType: number; vlen: number; at: number };
 
-const KIND = {
-  INT: 1,
-  PTR: 2,
-  ARRAY: 3,
-  STRUCT: 4,
-  UNION: 5,
-  ENUM: 6,
-  DECL_TAG: 17,
-  TYPEDEF: 8,
-  VOLATILE: 9,
-  CONST: 10,
-  RESTRICT: 11,
-  TYPE_TAG: 18,
-  ENUM64: 19,
-} as const;
-const ALIAS: readonly number[] = [KIND.TYPEDEF, KIND.VOLATILE, KIND.CONST, KIND.RESTRICT, KIND.TYPE_TAG];
-/** Bytes that follow the 12-byte head of a type, by kind. */
-const tail = (kind: number, vlen: number): number =>
-  ({ 1: 4, 3: 12, 4: 12 * vlen, 5: 12 * vlen, 6: 8 * vlen, 13: 8 * vlen, 14: 4, 15: 12 * vlen, 17: 4, 19: 12 * vlen })[
-    kind
-  ] ?? 0;
+const KIND = { int: 1, pointer: 2, array: 3, struct: 4, enum: 6, typedef: 8, declTag: 17 } as const;
+/** Typedef, volatile, const, restrict, type tag: another name for a type. */
+const ALIASES: readonly number[] = [8, 9, 10, 11, 18];
+const MAGIC = 0xeb9f;
 
-export function section(elf: Buffer, wanted: string): Buffer {
-  const table = Number(elf.readBigUInt64LE(0x28)),
-    entry = elf.readUInt16LE(0x3a),
-    count = elf.readUInt16LE(0x3c),
-    names = elf.readUInt16LE(0x3e);
-  const span = (i: number) => {
-    const h = table + i * entry;
-    const o = Number(elf.readBigUInt64LE(h + 0x18));
-    return elf.subarray(o, o + Number(elf.readBigUInt64LE(h + 0x20)));
+/** Bytes that follow the head of a type: fixed ones by kind, and ones for each of its members. */
+const FIXED_TAIL: Readonly<Record<number, number>> = { 1: 4, 3: 12, 14: 4, 17: 4 };
+const MEMBER_TAIL: Readonly<Record<number, number>> = { 4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12 };
+const tailBytes = (kind: number, vlen: number): number => (FIXED_TAIL[kind] ?? 0) + (MEMBER_TAIL[kind] ?? 0) * vlen;
+
+const text = (bytes: Buffer, at: number): string => bytes.toString('latin1', at, bytes.indexOf(0, at));
+
+/** A section of a 64-bit ELF file, by name. */
+function section(elf: Buffer, wanted: string): Buffer {
+  const table = Number(elf.readBigUInt64LE(0x28));
+  const entryBytes = elf.readUInt16LE(0x3a);
+  const count = elf.readUInt16LE(0x3c);
+  const contents = (index: number): Buffer => {
+    const head = table + index * entryBytes;
+    const at = Number(elf.readBigUInt64LE(head + 0x18));
+    return elf.subarray(at, at + Number(elf.readBigUInt64LE(head + 0x20)));
   };
-  const strings = span(names);
-  for (let i = 0; i < count; i++) if (cstr(strings, elf.readUInt32LE(table + i * entry)) === wanted) return span(i);
+  const names = contents(elf.readUInt16LE(0x3e));
+  for (let i = 0; i < count; i++)
+    if (text(names, elf.readUInt32LE(table + i * entryBytes)) === wanted) return contents(i);
   throw new Error(`no ${wanted} section: was the object compiled with -g?`);
 }
 
-const cstr = (b: Buffer, at: number): string => b.toString('latin1', at, b.indexOf(0, at));
+class Reader {
+  readonly #btf: Buffer;
+  readonly #strings: number;
+  readonly types: Type[] = [{ kind: 0, name: 'void', sizeOrType: 0, vlen: 0, at: 0 }];
 
-export function layout(objectPath: string): Layout {
-  const btf = section(readFileSync(objectPath), '.BTF');
-  if (btf.readUInt16LE(0) !== 0xeb9f) throw new Error('bad BTF magic');
-  const head = btf.readUInt32LE(4),
-    typeAt = head + btf.readUInt32LE(8),
-    typeEnd = typeAt + btf.readUInt32LE(12),
-    strAt = head + btf.readUInt32LE(16);
-  const types: Type[] = [{ kind: 0, name: 'void', sizeOrType: 0, vlen: 0, at: 0 }];
-  for (let at = typeAt; at < typeEnd; ) {
-    const info = btf.readUInt32LE(at + 4),
-      kind = (info >> 24) & 0x1f,
-      vlen = info & 0xffff;
-    types.push({
-      kind,
-      name: cstr(btf, strAt + btf.readUInt32LE(at)),
-      sizeOrType: btf.readUInt32LE(at + 8),
-      vlen,
-      at: at + 12,
+  constructor(btf: Buffer) {
+    if (btf.readUInt16LE(0) !== MAGIC) throw new Error('bad BTF magic');
+    this.#btf = btf;
+    const head = btf.readUInt32LE(4);
+    const start = head + btf.readUInt32LE(8);
+    const end = start + btf.readUInt32LE(12);
+    this.#strings = head + btf.readUInt32LE(16);
+    for (let at = start; at < end; ) {
+      const info = btf.readUInt32LE(at + 4);
+      const kind = (info >> 24) & 0x1f;
+      const vlen = info & 0xffff;
+      this.types.push({ kind, name: this.#name(at), sizeOrType: btf.readUInt32LE(at + 8), vlen, at: at + 12 });
+      at += 12 + tailBytes(kind, vlen);
+    }
+  }
+
+  type(id: number): Type {
+    const type = this.types[id];
+    if (!type) throw new Error(`BTF names type ${id}, which is not there`);
+    return type;
+  }
+
+  fields({ at, vlen }: Type): Field[] {
+    return Array.from({ length: vlen }, (_, i) => {
+      const member = at + 12 * i;
+      const bit = this.#btf.readUInt32LE(member + 8) & 0xffffff;
+      return { name: this.#name(member), offset: bit / 8, ...this.#sized(this.#btf.readUInt32LE(member + 4)) };
     });
-    at += 12 + tail(kind, vlen);
   }
-  const resolve = (id: number): Type => {
-    let t = types[id]!;
-    while (ALIAS.includes(t.kind)) t = types[t.sizeOrType]!;
-    return t;
-  };
-  const alias = (id: number): string => {
-    for (let t = types[id]!; ALIAS.includes(t.kind); t = types[t.sizeOrType]!)
-      if (t.kind === KIND.TYPEDEF) return t.name;
-    return '';
-  };
-  const sized = (id: number): { size: number; type: string; count?: number } => {
-    const t = resolve(id);
-    if (t.kind === KIND.ARRAY) {
-      const n = btf.readUInt32LE(t.at + 8),
-        of = sized(btf.readUInt32LE(t.at));
-      return { size: of.size * n, type: of.type, count: n };
-    }
-    if (t.kind === KIND.PTR) return { size: 8, type: 'ptr' };
-    if (t.kind === KIND.INT)
-      return {
-        size: t.sizeOrType,
-        type:
-          (alias(id).startsWith('__be') ? 'be' : (btf.readUInt32LE(t.at) >>> 24) & 1 ? 's' : 'u') + t.sizeOrType * 8,
-      };
-    return { size: t.sizeOrType, type: t.name };
-  };
-  const out = new Map<string, Struct>(),
-    enums: Layout['enums'] = new Map(),
-    tags: Layout['tags'] = new Map();
-  for (const t of types) {
-    if (t.kind === KIND.DECL_TAG) tags.set(types[t.sizeOrType]?.name, t.name);
-    if (t.kind === KIND.ENUM && t.name)
-      enums.set(
-        t.name,
-        Object.fromEntries(
-          Array.from({ length: t.vlen }, (_, i) => [
-            cstr(btf, strAt + btf.readUInt32LE(t.at + 8 * i)),
-            btf.readInt32LE(t.at + 8 * i + 4),
-          ]),
-        ),
-      );
-    if (t.kind !== KIND.STRUCT || !t.name) continue;
-    const fields: Field[] = [];
-    for (let i = 0; i < t.vlen; i++) {
-      const m = t.at + 12 * i,
-        bit = btf.readUInt32LE(m + 8) & 0xffffff;
-      fields.push({
-        name: cstr(btf, strAt + btf.readUInt32LE(m)),
-        offset: bit / 8,
-        ...sized(btf.readUInt32LE(m + 4)),
-      });
-    }
-    out.set(t.name, { name: t.name, size: t.sizeOrType, fields });
+
+  values({ at, vlen }: Type): Record<string, number> {
+    const entries = Array.from({ length: vlen }, (_, i) => [
+      this.#name(at + 8 * i),
+      this.#btf.readInt32LE(at + 8 * i + 4),
+    ]);
+    return Object.fromEntries(entries);
   }
-  return { structs: out, enums, tags };
+
+  #name(at: number): string {
+    return text(this.#btf, this.#strings + this.#btf.readUInt32LE(at));
+  }
+
+  #resolve(id: number): Type {
+    const type = this.type(id);
+    return ALIASES.includes(type.kind) ? this.#resolve(type.sizeOrType) : type;
+  }
+
+  /** The outermost typedef's name: __be16 tells big endian apart. */
+  #typedef(id: number): string {
+    const type = this.type(id);
+    if (type.kind === KIND.typedef) return type.name;
+    return ALIASES.includes(type.kind) ? this.#typedef(type.sizeOrType) : '';
+  }
+
+  #sized(id: number): { size: number; type: string; count?: number } {
+    const type = this.#resolve(id);
+    if (type.kind === KIND.array) {
+      const count = this.#btf.readUInt32LE(type.at + 8);
+      const item = this.#sized(this.#btf.readUInt32LE(type.at));
+      return { size: item.size * count, type: item.type, count };
+    }
+    if (type.kind === KIND.pointer) return { size: 8, type: 'pointer' };
+    if (type.kind !== KIND.int) return { size: type.sizeOrType, type: type.name };
+    const prefix = this.#typedef(id).startsWith('__be') ? 'be' : 'u';
+    return { size: type.sizeOrType, type: `${prefix}${type.sizeOrType * 8}` };
+  }
+}
+
+/** Throws where the object has no BTF. */
+export function layout(objectPath: string): Layout {
+  const reader = new Reader(section(readFileSync(objectPath), '.BTF'));
+  const named = reader.types.filter(({ name }) => name !== '');
+  const structs = named.filter(({ kind }) => kind === KIND.struct);
+  const enums = named.filter(({ kind }) => kind === KIND.enum);
+  const tags = named.filter(({ kind }) => kind === KIND.declTag);
+  return {
+    structs: new Map(
+      structs.map((type) => [type.name, { name: type.name, size: type.sizeOrType, fields: reader.fields(type) }]),
+    ),
+    enums: new Map(enums.map((type) => [type.name, reader.values(type)])),
+    tags: new Map(tags.map((type) => [reader.type(type.sizeOrType).name, type.name])),
+  };
 }

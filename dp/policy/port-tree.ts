@@ -184,7 +184,8 @@ export class PortTree {
   }
 
   #touch(heaps: (RankHeap | undefined)[], node: number, rank: number, push: boolean): void {
-    if (push) (heaps[node] ??= new RankHeap()).push(rank);
+    heaps[node] ??= new RankHeap();
+    if (push) heaps[node].push(rank);
     for (let at = node; at > 0 && !this.#dirty[at]; at >>= 1) this.#dirty[at] = 1;
   }
 
