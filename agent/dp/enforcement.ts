@@ -1,0 +1,251 @@
+// Makes dp enforce what is wanted: one workload after the other, each until dp confirms it.
+import { commandOfNumber } from '@podwall/dp/protocol/commands.ts';
+import { ERROR_CODE, type Report } from '@podwall/dp/protocol/reports.ts';
+import type { Logger } from 'pino';
+import type { ComputedPolicy, FqdnUse } from '../policy/policy.ts';
+import { command } from './batches.ts';
+import { type Answer, Confirmation } from './confirmation.ts';
+import { NameAddresses } from './names.ts';
+import { Revisions } from './revisions.ts';
+import { type Steps, stepsFor, type Target, type Told } from './steps.ts';
+
+const FIRST_RETRY_MS = 1000;
+const MAX_RETRY_MS = 30_000;
+
+export type EnforcementOptions = {
+  /** Rejects where the connection is gone; connected() then follows once it is there again. */
+  readonly send: (datagrams: readonly Buffer[]) => Promise<void>;
+  readonly log: Logger;
+  /** A policy waits until its names were looked up, so that nothing it allows is refused for want of addresses. */
+  readonly isNameSettled: (name: string) => boolean;
+  /** What is in force for a workload changed, or the reason why it does not. */
+  readonly onChange: () => void;
+  /** dp reports an error that belongs to no workload. */
+  readonly onError: (text: string) => void;
+};
+
+export type EnforcementState = { readonly inForce?: ComputedPolicy; readonly error?: string };
+
+type Workload = {
+  target: Target;
+  told: Told;
+  /** There may be something to tell dp. */
+  isDue: boolean;
+  /** What dp has confirmed, on this or an earlier connection. */
+  inForce?: ComputedPolicy;
+  error?: string;
+  failures: number;
+  /** Not before then, in ms since 1970. */
+  retryAt: number;
+};
+
+export class Enforcement implements Disposable {
+  readonly revisions = new Revisions();
+  readonly #options: EnforcementOptions;
+  readonly #names = new NameAddresses();
+  readonly #workloads = new Map<string, Workload>();
+  readonly #removed: Target[] = [];
+  #confirmation: Confirmation | undefined;
+  #isConnected = false;
+  #isWorking = false;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(options: EnforcementOptions) {
+    this.#options = options;
+  }
+
+  /** By MAC: every workload of the node that can be policed. A target that is another object is another target. */
+  setTargets(targets: ReadonlyMap<string, Target>): void {
+    for (const [mac, { target }] of this.#workloads) {
+      if (targets.has(mac)) continue;
+      this.#workloads.delete(mac);
+      this.revisions.remove(mac);
+      if (this.#isConnected) this.#removed.push(target);
+    }
+    for (const [mac, target] of targets) this.#setTarget(mac, target);
+    this.wake();
+  }
+
+  /** All addresses of a name. */
+  setAddresses(name: string, addresses: readonly string[]): void {
+    this.#names.set(name, addresses);
+    this.wake();
+  }
+
+  stateOf(mac: string): EnforcementState {
+    const { inForce, error } = this.#workloads.get(mac) ?? {};
+    return { ...(inForce && { inForce }), ...(error !== undefined && { error }) };
+  }
+
+  /** The workload that a report of dp is about. */
+  targetOf(mac: string): Target | undefined {
+    return this.#workloads.get(mac)?.target;
+  }
+
+  /** The names of all policies that are wanted or in force. */
+  fqdns(): FqdnUse[] {
+    const uses = new Map<string, boolean>();
+    for (const { target, inForce } of this.#workloads.values())
+      for (const { name, vhost } of [...(target.computed?.fqdns ?? []), ...(inForce?.fqdns ?? [])])
+        uses.set(name, vhost && (uses.get(name) ?? true));
+    return [...uses].map(([name, vhost]) => ({ name, vhost }));
+  }
+
+  connected(): void {
+    this.#isConnected = true;
+    for (const workload of this.#workloads.values()) forget(workload);
+    this.wake();
+  }
+
+  lost(): void {
+    this.#isConnected = false;
+    this.#names.forgetTold();
+    this.#removed.length = 0; // a dp that comes back finds their interfaces gone
+    this.#confirmation?.end('dp was lost before it confirmed the policy');
+  }
+
+  report(report: Report): void {
+    if (this.#confirmation?.takes(report)) return;
+    if (report.kind === 'policyRealized') {
+      const { mac, epoch } = report.realized;
+      const last = this.revisions.last(mac);
+      if (last) this.revisions.add(mac, { ...last, epoch }); // dp counts on for reasons of its own
+    } else if (report.kind === 'error') {
+      const isOfRemoved = report.code === ERROR_CODE.unknownMac && commandOfNumber(report.command) === 'ctrl_del_mac';
+      if (!isOfRemoved) this.#options.onError(report.text);
+    }
+  }
+
+  /** Looks for what is to be told; to be called when anything that this depends on changed. */
+  wake(): void {
+    if (this.#isWorking || !this.#isConnected) return;
+    this.#isWorking = true;
+    this.#work()
+      .catch((error: unknown) => {
+        // With the connection gone; on the next one, everything is sent again.
+        this.#options.log.debug({ error: String(error) }, 'send to dp failed');
+      })
+      .finally(() => {
+        this.#isWorking = false;
+        if (this.#isConnected && this.#next()) this.wake();
+      });
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#retry);
+    this.#isConnected = false;
+    this.#confirmation?.end('the agent ends');
+  }
+
+  #setTarget(mac: string, target: Target): void {
+    const known = this.#workloads.get(mac);
+    if (!known) {
+      this.#workloads.set(mac, { target, told: {}, isDue: true, failures: 0, retryAt: 0 });
+    } else if (known.target !== target) {
+      // To dp, another interface is another workload, even with the same MAC.
+      if (known.target.hostInterface.index !== target.hostInterface.index) known.told = {};
+      known.target = target;
+      known.isDue = true;
+      known.retryAt = 0;
+    }
+  }
+
+  async #work(): Promise<void> {
+    while (this.#isConnected) {
+      const { datagrams, told } = this.#names.changes(this.fqdns());
+      if (datagrams.length > 0) await this.#options.send(datagrams);
+      told();
+      for (let target = this.#removed.shift(); target; target = this.#removed.shift())
+        await this.#options.send([command('ctrl_del_mac', { iface: target.hostInterface.name, mac: target.mac })]);
+      const next = this.#next();
+      if (!next) return;
+      await this.#program(...next);
+    }
+  }
+
+  /** The next workload that dp is to be told of, and what. */
+  #next(): [Workload, Steps] | undefined {
+    let nextRetryAt = Number.POSITIVE_INFINITY;
+    for (const workload of this.#workloads.values()) {
+      if (!workload.isDue || !this.#areNamesSettled(workload.target)) continue;
+      if (workload.retryAt > Date.now()) {
+        nextRetryAt = Math.min(nextRetryAt, workload.retryAt);
+        continue;
+      }
+      const steps = stepsFor(workload.target, workload.told);
+      if (steps.datagrams.length > 0) return [workload, steps];
+      workload.isDue = false;
+      this.#takeOver(workload);
+    }
+    clearTimeout(this.#retry);
+    if (nextRetryAt < Number.POSITIVE_INFINITY)
+      this.#retry = setTimeout(() => this.wake(), Math.max(nextRetryAt - Date.now(), 1));
+    return undefined;
+  }
+
+  #areNamesSettled({ computed }: Target): boolean {
+    return !computed || computed.fqdns.every(({ name }) => this.#options.isNameSettled(name));
+  }
+
+  async #program(workload: Workload, { datagrams, told, awaitedRules }: Steps): Promise<void> {
+    const { target } = workload;
+    if (awaitedRules === undefined) {
+      await this.#options.send(datagrams);
+      workload.told = told;
+      return;
+    }
+    const startedAt = performance.now();
+    const confirmation = new Confirmation(target.mac, awaitedRules);
+    this.#confirmation = confirmation;
+    try {
+      await this.#options.send(datagrams);
+      workload.told = told;
+      const fields = { workload: target.name, mac: target.mac, rules: awaitedRules };
+      this.#options.log.info({ ...fields, datagrams: datagrams.length }, 'policy sent');
+      this.#settle(workload, target, await confirmation.answer, performance.now() - startedAt);
+    } finally {
+      confirmation.end('sending failed');
+      this.#confirmation = undefined;
+    }
+  }
+
+  #settle(workload: Workload, { computed, name, mac }: Target, answer: Answer, ms: number): void {
+    if ('error' in answer) {
+      workload.failures += 1;
+      const waitMs = Math.min(FIRST_RETRY_MS * 2 ** (workload.failures - 1), MAX_RETRY_MS);
+      workload.retryAt = Date.now() + waitMs;
+      workload.told = {};
+      workload.isDue = true;
+      workload.error = answer.error;
+      this.#options.log.warn({ workload: name, mac, error: answer.error, retryMs: waitMs }, 'policy not in force');
+    } else {
+      workload.failures = 0;
+      delete workload.error;
+      if (computed) workload.inForce = computed;
+      if (computed && answer.epoch !== undefined) this.revisions.add(mac, { epoch: answer.epoch, computed });
+      const rules = computed?.policy?.policy_rules.length ?? 0;
+      this.#options.log.info(
+        { workload: name, mac, rules, epoch: answer.epoch, ms: Math.round(ms) },
+        'policy in force',
+      );
+    }
+    this.#options.onChange();
+  }
+
+  /** What is wanted now is to dp what it has: only names and generations may differ. */
+  #takeOver(workload: Workload): void {
+    const { computed, mac } = workload.target;
+    if (!computed || computed === workload.inForce) return;
+    workload.inForce = computed;
+    const last = this.revisions.last(mac);
+    if (last) this.revisions.add(mac, { ...last, computed });
+    this.#options.onChange();
+  }
+}
+
+/** dp may be another one: nothing that it was told counts. */
+function forget(workload: Workload): void {
+  workload.told = {};
+  workload.isDue = true;
+  workload.retryAt = 0;
+}
