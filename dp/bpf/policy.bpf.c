@@ -79,16 +79,17 @@ static __noinline int go_on(struct __sk_buff *skb, const struct packet *packet, 
 	if (next.decision & FLOW_UNIDENTIFIED)
 		look_at_payload(skb, packet, &next, direction);
 	if (next.decision >> 32 != endpoint->epoch || next.application != flow->application ||
-	    next.payload != flow->payload) {
+	    (next.seen ^ flow->seen) & SEEN_PAYLOADS) {
 		decide(endpoint, key, &next);
 		settle(endpoint, &next, before);
 	}
 	action = next.decision;
 	/* In place: an update takes a new node first, which a full table evicts flows for. */
-	*start_of(flow, direction) = *start_of(&next, direction);
-	flow->tcp = next.tcp;
-	flow->payload = next.payload;
-	flow->application = next.application;
+	if (packet->tcp_flags & TCP_SYN)
+		*start_of(flow, direction) = *start_of(&next, direction);
+	__sync_fetch_and_or(&flow->seen, next.seen);
+	if (next.application)
+		flow->application = next.application;
 	flow->name = next.name;
 	flow->rule_id = next.rule_id;
 	*(volatile __u64 *)&flow->decision = next.decision;
@@ -133,10 +134,14 @@ static __always_inline int police(struct __sk_buff *skb, enum direction directio
 	__builtin_memset(packet, 0, sizeof(*packet));
 
 	enum packet_kind kind = read_packet(skb, direction, packet);
-	struct endpoint *endpoint = find_endpoint(skb->ifindex, packet->mac, &is_own);
+	struct endpoint *found = find_endpoint(skb->ifindex, packet->mac, &is_own);
 
-	if (!endpoint)
+	if (!found)
 		return PASS;
+
+	/* A copy: the kernel may give the memory of an entry that dp has replaced to another. */
+	struct endpoint copy = *found, *endpoint = &copy;
+
 	if (!is_own && direction == DIRECTION_EGRESS)
 		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_MAC);
 	switch (kind) {

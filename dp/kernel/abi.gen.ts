@@ -211,10 +211,9 @@ export type Flow = {
   readonly firstSeen: number;
   readonly lastSeen: number;
   readonly start: readonly number[];
+  readonly seen: number;
   readonly direction: number;
   readonly application: number;
-  readonly tcp: number;
-  readonly payload: number;
   readonly sides: readonly FlowSide[];
 };
 
@@ -227,10 +226,9 @@ export const flow: Codec<Flow> = {
     b.setUint32(at + 16, v.firstSeen, true);
     b.setUint32(at + 20, v.lastSeen, true);
     v.start.forEach((item, i) => b.setUint32(at + 24 + i * 4, item, true));
-    b.setUint8(at + 32, v.direction);
-    b.setUint8(at + 33, v.application);
-    b.setUint8(at + 34, v.tcp);
-    b.setUint8(at + 35, v.payload);
+    b.setUint32(at + 32, v.seen, true);
+    b.setUint8(at + 36, v.direction);
+    b.setUint8(at + 37, v.application);
     v.sides.forEach((item, i) => flowSide.write(b, at + 40 + i * 16, item));
   },
   read: (b, at) => ({
@@ -240,10 +238,9 @@ export const flow: Codec<Flow> = {
     firstSeen: b.getUint32(at + 16, true),
     lastSeen: b.getUint32(at + 20, true),
     start: Array.from({ length: 2 }, (_, i) => b.getUint32(at + 24 + i * 4, true)),
-    direction: b.getUint8(at + 32),
-    application: b.getUint8(at + 33),
-    tcp: b.getUint8(at + 34),
-    payload: b.getUint8(at + 35),
+    seen: b.getUint32(at + 32, true),
+    direction: b.getUint8(at + 36),
+    application: b.getUint8(at + 37),
     sides: Array.from({ length: 2 }, (_, i) => flowSide.read(b, at + 40 + i * 16)),
   }),
 };

@@ -84,6 +84,7 @@ const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).
 export class Datapath implements Disposable {
   readonly #object: unknown;
   readonly #links: string;
+  #isOpen = true;
   readonly endpoints: Table<EndpointKey, Endpoint>;
   readonly names: Table<FqdnName, FqdnIds>;
   readonly addressNames: Table<Address, AddressNames>;
@@ -151,7 +152,9 @@ export class Datapath implements Disposable {
     }
   }
 
+  /** Takes a policy out of the kernel; nothing once the datapath is disposed of, since what is pinned stays. */
   removePolicy(index: number): void {
+    if (!this.#isOpen) return;
     try {
       deleteElement(this.#fd('policies'), u32(index));
     } catch (error) {
@@ -200,6 +203,7 @@ export class Datapath implements Disposable {
 
   /** Lets go of the tables and programs: what is pinned stays. */
   [Symbol.dispose](): void {
+    this.#isOpen = false;
     closeObject(this.#object);
   }
 }

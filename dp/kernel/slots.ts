@@ -10,6 +10,9 @@ export class PoliciesFull extends Error {
   readonly code = 'POLICIES_FULL';
 }
 
+/** A packet takes microseconds; this is far beyond any grace period of the kernel's. */
+const GRACE_MS = 1000;
+
 type Slot = { users: number; digest: string };
 
 export class PolicySlots {
@@ -43,12 +46,16 @@ export class PolicySlots {
     return index;
   }
 
-  /** One workload less has it; the last takes it out of the kernel. */
+  /** One workload less has it. With the last it leaves the kernel, but only once no packet can be in the middle of it. */
   release(index: number): void {
     const slot = this.#slots.get(index);
     if (!slot) return;
     slot.users -= 1;
-    if (slot.users > 0) return;
+    if (slot.users === 0) setTimeout(() => this.#removeUnused(index, slot), GRACE_MS).unref();
+  }
+
+  #removeUnused(index: number, slot: Slot): void {
+    if (slot.users > 0 || this.#slots.get(index) !== slot) return;
     this.#slots.delete(index);
     this.#byDigest.delete(slot.digest);
     this.#datapath.removePolicy(index);

@@ -142,7 +142,7 @@ enum flow_flag {
 struct flow_key {
 	struct address local;	/* the workload's side */
 	struct address peer;
-	__u16 local_port;	/* host order; ICMP echo has its identifier here and 0 in the other */
+	__u16 local_port;	/* host order; an ICMP echo's identifier is the port of who asks, 0 that of who answers */
 	__u16 peer_port;
 	__u32 endpoint;
 	__u32 protocol;
@@ -163,11 +163,10 @@ struct flow {
 	__u32 first_seen;	/* ticks */
 	__u32 last_seen;	/* ticks */
 	__u32 start[2];		/* TCP: sequence number of the first payload byte, by who sends */
+	__u32 seen;		/* enum seen; only ever gains bits, each by an atomic or */
 	__u8 direction;		/* enum direction of who opened it */
 	__u8 application;
-	__u8 tcp;		/* enum tcp_seen bits */
-	__u8 payload;		/* enum payload_seen bits */
-	__u32 reserved;
+	__u16 reserved;
 	struct flow_side sides[2];	/* by who sends: enum direction */
 } __abi;
 

@@ -11,14 +11,9 @@ static __always_inline bool has_ports(__u32 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
-static __always_inline bool is_policed(const struct endpoint *endpoint, __u32 direction)
-{
-	return endpoint->policy && endpoint->directions & (direction == DIRECTION_INGRESS ? 1 : 2);
-}
-
 static __always_inline bool is_identified(const struct flow *flow)
 {
-	return flow->application || (flow->payload & PAYLOAD_SEEN_ALL) == PAYLOAD_SEEN_ALL;
+	return flow->application || (flow->seen & SEEN_PAYLOADS) == SEEN_PAYLOADS;
 }
 
 /*
@@ -64,7 +59,7 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 			goto decided;
 		}
 		/* What was open before it was seen can't be told any more: it must not escape a denial. */
-		rule = flow->payload & PAYLOAD_MISSED ? rule_at(blob, match.app) : NULL;
+		rule = flow->seen & SEEN_TOO_LATE ? rule_at(blob, match.app) : NULL;
 		if (rule && rule->action == ACTION_DENY)
 			match.base = match.app;
 	}

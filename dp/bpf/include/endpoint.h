@@ -11,6 +11,11 @@ struct {
 	__type(value, struct endpoint);
 } endpoints SEC(".maps");
 
+static __always_inline bool is_policed(const struct endpoint *endpoint, __u32 direction)
+{
+	return endpoint->policy && endpoint->directions & (direction == DIRECTION_INGRESS ? 1 : 2);
+}
+
 /* The workload with this MAC, or else the interface's own entry, and then `is_own` is false. */
 static __always_inline struct endpoint *find_endpoint(__u32 ifindex, const __u8 mac[6], bool *is_own)
 {

@@ -23,20 +23,18 @@ struct {
 	__type(value, struct denial);
 } denials SEC(".maps");
 
-enum tcp_seen {
-	TCP_SEEN_OPEN = 1,		/* more than the first SYN */
-	TCP_SEEN_FIN_EGRESS = 2,	/* << direction of the sender */
-	TCP_SEEN_FIN_INGRESS = 4,
-	TCP_SEEN_RST = 8,
-	TCP_SEEN_START_EGRESS = 16,	/* << direction of the sender: its start is known */
-	TCP_SEEN_START_INGRESS = 32,
-};
-
-enum payload_seen {
-	PAYLOAD_SEEN_EGRESS = 1,	/* << direction of the sender: its first payload was looked at */
-	PAYLOAD_SEEN_INGRESS = 2,
-	PAYLOAD_SEEN_ALL = 3,		/* nothing more to look at */
-	PAYLOAD_MISSED = 4,		/* the flow was open before it was seen */
+/* What a flow has shown. Pairs are << direction of the sender. */
+enum seen {
+	SEEN_PAYLOAD_EGRESS = 1 << 0,	/* the side's first payload was looked at */
+	SEEN_PAYLOAD_INGRESS = 1 << 1,
+	SEEN_PAYLOADS = 3,		/* nothing more to look at */
+	SEEN_START_EGRESS = 1 << 2,	/* TCP: where the side's stream starts is known */
+	SEEN_START_INGRESS = 1 << 3,
+	SEEN_FIN_EGRESS = 1 << 4,
+	SEEN_FIN_INGRESS = 1 << 5,
+	SEEN_RST = 1 << 6,
+	SEEN_OPEN = 1 << 7,		/* TCP: more than the first SYN */
+	SEEN_TOO_LATE = 1 << 8,		/* TCP: it was open before its first packet was seen */
 };
 
 static __always_inline struct flow_key key_of(const struct packet *packet, enum direction direction, __u32 endpoint)
@@ -75,7 +73,7 @@ static __always_inline bool begins(const struct flow *flow, const struct packet 
 		return now - flow->last_seen > IDLE_TICKS;
 	if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return false;
-	return flow->tcp & TCP_SEEN_OPEN || flow->direction != direction;
+	return flow->seen & SEEN_OPEN || flow->direction != direction;
 }
 
 /*
@@ -104,14 +102,14 @@ static __always_inline void note_tcp(struct flow *flow, const struct packet *pac
 
 	if (flags & TCP_SYN) {
 		*start_of(flow, direction) = packet->sequence + 1;
-		flow->tcp |= TCP_SEEN_START_EGRESS << direction;
+		flow->seen |= SEEN_START_EGRESS << direction;
 	}
 	if (flags & TCP_FIN)
-		flow->tcp |= TCP_SEEN_FIN_EGRESS << direction;
+		flow->seen |= SEEN_FIN_EGRESS << direction;
 	if (flags & TCP_RST)
-		flow->tcp |= TCP_SEEN_RST;
+		flow->seen |= SEEN_RST;
 	if ((flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
-		flow->tcp |= TCP_SEEN_OPEN;
+		flow->seen |= SEEN_OPEN;
 }
 
 static __always_inline void count_packet(struct flow *flow, const struct __sk_buff *skb, enum direction direction,

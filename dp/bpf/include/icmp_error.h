@@ -7,9 +7,12 @@
 /* Reads the quoted packet as one that went the other way; its transport header has 8 bytes at least (RFC 792). */
 static __always_inline bool read_quoted(struct __sk_buff *skb, const struct packet *error, struct packet *quoted)
 {
-	struct {
-		__be16 source, destination;
-		__be16 echo_id, echo_sequence;
+	union {
+		struct {
+			__be16 source, destination;
+			__be32 rest;
+		};
+		struct icmp_header icmp;
 	} transport;
 	__u32 at = error->quoted_at;
 
@@ -38,7 +41,7 @@ static __always_inline bool read_quoted(struct __sk_buff *skb, const struct pack
 		quoted->source_port = bpf_ntohs(transport.source);
 		quoted->destination_port = bpf_ntohs(transport.destination);
 	} else if (quoted->protocol == IPPROTO_ICMP || quoted->protocol == IPPROTO_ICMPV6) {
-		quoted->source_port = quoted->destination_port = bpf_ntohs(transport.echo_id);
+		note_echo(quoted, &transport.icmp, quoted->protocol == IPPROTO_ICMPV6);
 	}
 	return true;
 }

@@ -36,16 +36,16 @@ static __noinline int look_at_payload(struct __sk_buff *skb, const struct packet
 
 	if (!packet->payload_bytes)
 		return 0;
-	if (packet->protocol == IPPROTO_TCP && !(flow->tcp & (TCP_SEEN_START_EGRESS << direction))) {
-		flow->payload = PAYLOAD_SEEN_ALL | PAYLOAD_MISSED;
+	if (packet->protocol == IPPROTO_TCP && !(flow->seen & (SEEN_START_EGRESS << direction))) {
+		flow->seen |= SEEN_PAYLOADS | SEEN_TOO_LATE;
 		return 0;
 	}
 	if (offset == 0 && load_payload(skb, packet, &p)) {
 		p.side = direction == flow->direction ? FROM_CLIENT : FROM_SERVER;
 		flow->application = identify(&p, packet->protocol == IPPROTO_TCP);
-		flow->payload |= PAYLOAD_SEEN_EGRESS << direction;
+		flow->seen |= SEEN_PAYLOAD_EGRESS << direction;
 	}
 	if (flow->application || (offset > SILENCE_BYTES && offset < 1U << 31))
-		flow->payload |= PAYLOAD_SEEN_ALL;
+		flow->seen |= SEEN_PAYLOADS;
 	return 0;
 }

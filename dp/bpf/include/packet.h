@@ -88,13 +88,17 @@ struct icmp_header {
 	__be16 checksum, identifier, sequence;
 };
 
-/* RFC 792. */
-enum icmp_error {
+/* RFC 792, RFC 4443. */
+enum icmp_type {
+	ICMP_ECHO_REPLY = 0,
 	ICMP_UNREACHABLE = 3,
 	ICMP_SOURCE_QUENCH = 4,
 	ICMP_REDIRECT = 5,
+	ICMP_ECHO_REQUEST = 8,
 	ICMP_TIME_EXCEEDED = 11,
 	ICMP_PARAMETER_PROBLEM = 12,
+	ICMPV6_ECHO_REQUEST = 128,
+	ICMPV6_ECHO_REPLY = 129,
 };
 
 /* The first 14 bytes of a TCP header. */
@@ -195,6 +199,15 @@ static __always_inline bool is_neighbour_discovery(__u8 type)
 	return (type >= 130 && type <= 137) || type == 143;
 }
 
+/* Request and reply carry one identifier: it is the port of who asks, so that the other side can't ask too. */
+static __always_inline void note_echo(struct packet *packet, const struct icmp_header *icmp, bool is_v6)
+{
+	if (icmp->type == (is_v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO_REQUEST))
+		packet->source_port = bpf_ntohs(icmp->identifier);
+	else if (icmp->type == (is_v6 ? ICMPV6_ECHO_REPLY : ICMP_ECHO_REPLY))
+		packet->destination_port = bpf_ntohs(icmp->identifier);
+}
+
 static __always_inline enum packet_kind read_icmp(struct cursor *cur, struct packet *packet, bool is_v6)
 {
 	struct icmp_header *icmp = take(cur, struct icmp_header);
@@ -208,8 +221,7 @@ static __always_inline enum packet_kind read_icmp(struct cursor *cur, struct pac
 		return PACKET_PASSED;
 	if (is_v6 ? icmp->type < 128 : is_icmp_error(icmp->type))
 		return PACKET_ICMP_ERROR;
-	/* An echo's identifier tells its flow from another; request and reply carry the same. */
-	packet->source_port = packet->destination_port = bpf_ntohs(icmp->identifier);
+	note_echo(packet, icmp, is_v6);
 	return PACKET_FLOW;
 }
 
