@@ -4,10 +4,10 @@ import { PinDirectory } from './kernel/bpffs.ts';
 import { type Command, CommandSocket, pathOf } from './kernel/command-socket.ts';
 import { Datapath } from './kernel/datapath.ts';
 import { KernelError, RingBuffer } from './kernel/libbpf.ts';
-import type { Log } from './log.ts';
+import type { Category, Log } from './log.ts';
 import { Engine } from './policy/commands.ts';
 import { dump } from './policy/dump.ts';
-import { commandNumber } from './protocol/commands.ts';
+import { type CommandName, commandNumber } from './protocol/commands.ts';
 import { CommandError } from './protocol/errors.ts';
 import { type Parsed, parseCommands } from './protocol/parse.ts';
 import { ERROR_CODE, encodeReport, NO_MAC, type Report } from './protocol/reports.ts';
@@ -26,6 +26,12 @@ export type Options = {
   readonly isStandalone: boolean;
 };
 
+const CATEGORY: Readonly<Partial<Record<CommandName, Category>>> = {
+  ctrl_cfg_policy: 'policy',
+  ctrl_cfg_set_fqdn: 'fqdn',
+  ctrl_cfg_del_fqdn: 'fqdn',
+  ctrl_cfg_mac: 'app',
+};
 const EVENTS_MS = 50;
 const PERIOD_MS = 2000;
 /** Of a period; the rest is counted and said, so that a storm costs no more than this. */
@@ -99,7 +105,7 @@ export class Dp implements Disposable {
     const { command } = parsed;
     try {
       for (const report of this.#engine.carryOut(command)) this.#answer(report, sender);
-      this.#log.debug(command.name === 'ctrl_cfg_policy' ? 'policy' : 'ctrl', 'command carried out', command);
+      this.#log.debug(CATEGORY[command.name] ?? 'ctrl', 'command carried out', command);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       this.#refuse(error, sender, macOf(command.body));
@@ -127,7 +133,7 @@ export class Dp implements Disposable {
   }
 
   #report(report: Report): void {
-    this.#log.debug('report', 'report', describe(report));
+    this.#log.debug(report.kind === 'threatLog' ? 'packet' : 'report', 'report', describe(report));
     this.#notifier?.send(this.#encode(report));
   }
 
