@@ -64,6 +64,8 @@ export type PublishedResource = {
   readonly namespace: string;
   readonly name: string;
   readonly generation: number;
+  /** Of the spec, by which the controller sees that the generation rises; absent where the source counts for itself. */
+  readonly digest?: string;
   readonly tier: number;
   readonly priority: number;
   readonly mode: Mode;

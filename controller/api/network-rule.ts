@@ -93,7 +93,7 @@ const metadata = {
   properties: {
     name: { type: 'string', pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', maxLength: 253 },
     namespace: { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', maxLength: 63 },
-    uid: { type: 'string', minLength: 1 },
+    uid: { type: 'string', pattern: '^[A-Za-z0-9._-]+$' },
     generation: { type: 'integer', minimum: 0 },
     labels: { type: 'object', additionalProperties: { type: 'string' } },
     annotations: { type: 'object', additionalProperties: { type: 'string' } },

@@ -1,0 +1,124 @@
+// Reads one manifest: finds its kind, validates it by that kind's schema and checks, and says in words what is wrong.
+import { Ajv, type ErrorObject } from 'ajv';
+import { type NamespaceManifest, type NodeManifest, namespace, node, type PodManifest, pod } from './cluster.ts';
+import { FORMAT_WORDS, formats } from './formats.ts';
+import {
+  API_VERSION,
+  type ClusterNetworkRule,
+  clusterNetworkRule,
+  type NetworkRule,
+  networkRule,
+} from './network-rule.ts';
+import {
+  DEFAULT_NAMESPACE,
+  describe,
+  type Resource,
+  type ResourceId,
+  toClusterNetworkRule,
+  toNamespace,
+  toNetworkRule,
+  toNode,
+  toPod,
+} from './resources.ts';
+import { checkRule, type Fault } from './rule-checks.ts';
+
+/** Why a manifest is refused; `resource` is undefined where it does not even say what it is. */
+export type Refusal = { readonly resource: ResourceId | undefined; readonly message: string };
+export type Parsed = { readonly resource: Resource } | { readonly refusals: readonly Refusal[] };
+
+const ajv = new Ajv({ allErrors: true, strict: true, useDefaults: true, verbose: true, formats });
+const SHOWN_CHARACTERS = 80;
+
+type Reader = (manifest: unknown) => Resource | Fault[];
+const kinds = new Map<string, Reader>([
+  [`${API_VERSION} NetworkRule`, reader<NetworkRule>(networkRule, toNetworkRule)],
+  [`${API_VERSION} ClusterNetworkRule`, reader<ClusterNetworkRule>(clusterNetworkRule, toClusterNetworkRule)],
+  ['v1 Pod', reader<PodManifest>(pod, toPod)],
+  ['v1 Namespace', reader<NamespaceManifest>(namespace, toNamespace)],
+  ['v1 Node', reader<NodeManifest>(node, toNode)],
+]);
+const clusterKinds = ['ClusterNetworkRule', 'Namespace', 'Node'];
+
+function reader<Manifest>(schema: object, toResource: (manifest: Manifest) => Resource): Reader {
+  const validate = ajv.compile<Manifest>(schema);
+  return (manifest) => {
+    if (!validate(manifest)) return (validate.errors ?? []).map(explain);
+    const resource = toResource(manifest);
+    const faults = 'spec' in resource ? checkRule(resource) : [];
+    return faults.length > 0 ? faults : resource;
+  };
+}
+
+/** The manifests of a List, or the one that it is. */
+export function unwrapList(manifest: unknown): readonly unknown[] {
+  const isList = isObject(manifest) && manifest.kind === 'List' && manifest.apiVersion === 'v1';
+  return isList && Array.isArray(manifest.items) ? manifest.items : [manifest];
+}
+
+/** Fills in defaults within the manifest. */
+export function parseManifest(manifest: unknown): Parsed {
+  if (!isObject(manifest))
+    return refused(undefined, [`${shown(manifest)} is no resource: it needs apiVersion and kind`]);
+  const id = identify(manifest);
+  const read = kinds.get(`${manifest.apiVersion} ${manifest.kind}`);
+  if (!read) {
+    const known = `known are ${[...kinds.keys()].join(', ')} and v1 List`;
+    return refused(id, [
+      `apiVersion ${shown(manifest.apiVersion)} with kind ${shown(manifest.kind)} is not known; ${known}`,
+    ]);
+  }
+  const resource = read(manifest);
+  if (!Array.isArray(resource)) return { resource };
+  return refused(
+    id,
+    resource.map(({ path, message }) => `${path}: ${message}`),
+  );
+}
+
+function refused(resource: ResourceId | undefined, messages: readonly string[]): Parsed {
+  const prefix = resource ? `${describe(resource)}: ` : '';
+  return { refusals: messages.map((message) => ({ resource, message: prefix + message })) };
+}
+
+/** Which resource a manifest means to be, however wrong the rest of it is. */
+function identify({ kind, metadata }: Readonly<Record<string, unknown>>): ResourceId | undefined {
+  if (typeof kind !== 'string' || !isObject(metadata) || typeof metadata.name !== 'string') return undefined;
+  const namespace = typeof metadata.namespace === 'string' ? metadata.namespace : DEFAULT_NAMESPACE;
+  return { kind, namespace: clusterKinds.includes(kind) ? '' : namespace, name: metadata.name };
+}
+
+function explain({ instancePath, keyword, params, message, data, parentSchema }: ErrorObject): Fault {
+  const path =
+    instancePath
+      .replace(/\/(\d+)(?=\/|$)/g, '[$1]')
+      .replaceAll('/', '.')
+      .replace(/^\./, '') || 'manifest';
+  switch (keyword) {
+    case 'format':
+      return { path, message: `${shown(data)} is not ${FORMAT_WORDS[String(params.format)] ?? params.format}` };
+    case 'enum':
+      return { path, message: `${shown(data)} is not one of ${params.allowedValues.join(', ')}` };
+    case 'required':
+      return { path, message: `${params.missingProperty} is missing` };
+    case 'additionalProperties': {
+      const known = Object.keys(parentSchema?.properties ?? {}).join(', ');
+      return { path, message: `${shown(params.additionalProperty)} is no field of it; known are ${known}` };
+    }
+    case 'minProperties':
+      return { path, message: `is empty; known are ${Object.keys(parentSchema?.properties ?? {}).join(', ')}` };
+    case 'type':
+      return { path, message: `${shown(data)} is not of type ${params.type}` };
+    case 'pattern':
+      return { path, message: `${shown(data)} is not allowed: it must match ${params.pattern}` };
+    default:
+      return { path, message: `${shown(data)} ${message ?? keyword}` };
+  }
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

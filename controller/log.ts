@@ -1,0 +1,17 @@
+// Log lines: JSON events on standard output, one a thing that happened.
+import { type Logger, pino } from 'pino';
+
+export type { Logger } from 'pino';
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A line has level, time (RFC 3339), event, and the event's own fields. */
+export function openLog(level: LogLevel): Logger {
+  return pino({
+    level,
+    base: null,
+    messageKey: 'event',
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label) => ({ level: label }) },
+  });
+}
