@@ -7,6 +7,9 @@
 /* A receiver gives up on a packet's missing fragments after 30 s (RFC 8200 4.5: 60 s). */
 #define FRAGMENT_TICKS 60
 
+/* No verdict of tc's. */
+#define UNKNOWN 1000
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -34,12 +37,22 @@ static __noinline int remember_fragment(const struct packet *packet, const struc
 	return 0;
 }
 
-static __noinline int follow_first(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint)
+/* What became of the first fragment of a later one's packet: PASS, DROP, or UNKNOWN where it was not seen. */
+static __noinline int first_fragment_verdict(const struct packet *packet, const struct endpoint *endpoint)
 {
 	struct fragment_key key = fragment_of(packet, endpoint->id);
 	__u64 *first = bpf_map_lookup_elem(&fragments, &key);
 
 	if (!first || now_ticks() - (__u32)(*first >> 32) > FRAGMENT_TICKS)
-		return refuse(skb, packet, endpoint, packet->direction, REASON_ORPHAN_FRAGMENT);
+		return UNKNOWN;
 	return (__s32)*first;
+}
+
+static __noinline int follow_first(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint)
+{
+	int verdict = first_fragment_verdict(packet, endpoint);
+
+	if (verdict == UNKNOWN)
+		return refuse(skb, packet, endpoint, packet->direction, REASON_ORPHAN_FRAGMENT);
+	return verdict;
 }

@@ -2,10 +2,10 @@
 /* An ICMP error belongs to the flow whose packet it quotes: path MTU discovery works through a policy. */
 #pragma once
 
-#include "verdict.h"
+#include "fragment.h"
 
-/* Reads the quoted packet as one that went the other way; its transport header has 8 bytes at least (RFC 792). */
-static __always_inline bool read_quoted(struct __sk_buff *skb, const struct packet *error, struct packet *quoted)
+/* What lies behind a quoted packet's IP header; 8 bytes at least are quoted (RFC 792). */
+static __always_inline enum packet_kind read_quoted_transport(struct __sk_buff *skb, __u32 at, struct packet *quoted)
 {
 	union {
 		struct {
@@ -14,43 +14,72 @@ static __always_inline bool read_quoted(struct __sk_buff *skb, const struct pack
 		};
 		struct icmp_header icmp;
 	} transport;
-	__u32 at = error->quoted_at;
 
-	if (error->ether_type == bpf_htons(ETH_P_IP)) {
-		struct iphdr ip;
-
-		if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
-			return false;
-		quoted->source = mapped(ip.saddr);
-		quoted->destination = mapped(ip.daddr);
-		quoted->protocol = ip.protocol;
-		at += ip.ihl * 4;
-	} else {
-		struct ipv6hdr ip;
-
-		if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 6)
-			return false;
-		quoted->source = address_of(ip.saddr.s6_addr32);
-		quoted->destination = address_of(ip.daddr.s6_addr32);
-		quoted->protocol = ip.nexthdr;
-		at += sizeof(ip);
-	}
 	if (bpf_skb_load_bytes(skb, at, &transport, sizeof(transport)))
-		return false;
+		return PACKET_INVALID;
 	if (quoted->protocol == IPPROTO_TCP || quoted->protocol == IPPROTO_UDP) {
 		quoted->source_port = bpf_ntohs(transport.source);
 		quoted->destination_port = bpf_ntohs(transport.destination);
 	} else if (quoted->protocol == IPPROTO_ICMP || quoted->protocol == IPPROTO_ICMPV6) {
 		note_echo(quoted, &transport.icmp, quoted->protocol == IPPROTO_ICMPV6);
 	}
-	return true;
+	return PACKET_FLOW;
+}
+
+static __always_inline enum packet_kind read_quoted_ipv4(struct __sk_buff *skb, __u32 at, struct packet *quoted)
+{
+	struct iphdr ip;
+
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+		return PACKET_INVALID;
+	quoted->source = mapped(ip.saddr);
+	quoted->destination = mapped(ip.daddr);
+	quoted->protocol = ip.protocol;
+	quoted->fragment_id = bpf_ntohs(ip.id);
+	if (ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
+		return PACKET_FRAGMENT;
+	return read_quoted_transport(skb, at + ip.ihl * 4, quoted);
+}
+
+static __always_inline enum packet_kind read_quoted_ipv6(struct __sk_buff *skb, __u32 at, struct packet *quoted)
+{
+	struct ipv6hdr ip;
+	struct fragment_header fragment;
+
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 6)
+		return PACKET_INVALID;
+	at += sizeof(ip);
+	quoted->source = address_of(ip.saddr.s6_addr32);
+	quoted->destination = address_of(ip.daddr.s6_addr32);
+	quoted->protocol = ip.nexthdr;
+	if (ip.nexthdr == IPPROTO_FRAGMENT) {
+		if (bpf_skb_load_bytes(skb, at, &fragment, sizeof(fragment)))
+			return PACKET_INVALID;
+		at += sizeof(fragment);
+		quoted->protocol = fragment.next;
+		quoted->fragment_id = bpf_ntohl(fragment.id);
+		if (fragment.offset & bpf_htons(0xfff8))
+			return PACKET_FRAGMENT;
+	}
+	return read_quoted_transport(skb, at, quoted);
+}
+
+/* Reads the quoted packet, which went the other way, as far as its flow is told by it. */
+static __noinline int read_quoted(struct __sk_buff *skb, const struct packet *error, struct packet *quoted)
+{
+	if (error->ether_type == bpf_htons(ETH_P_IP))
+		return read_quoted_ipv4(skb, error->quoted_at, quoted);
+	return read_quoted_ipv6(skb, error->quoted_at, quoted);
 }
 
 static __noinline int follow_quoted(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint)
 {
 	struct packet quoted = {};
+	int kind = read_quoted(skb, packet, &quoted);
 
-	if (read_quoted(skb, packet, &quoted)) {
+	if (kind == PACKET_FRAGMENT && first_fragment_verdict(&quoted, endpoint) == PASS)
+		return PASS;
+	if (kind == PACKET_FLOW) {
 		struct flow_key key = key_of(&quoted, !packet->direction, endpoint->id);
 		struct flow *flow = bpf_map_lookup_elem(&flows, &key);
 
