@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { Command } from './command.ts';
 import { Lab } from './lab.ts';
 import { existingLabs, removeAbandonedLabs, removeKeptLab } from './removal.ts';
+import { waitFor } from './wait.ts';
 
 const WORKLOAD = { name: 'pod', ip: '192.168.1.100', mac: 'aa:bb:cc:dd:ee:ff', hostInterface: 'veth-pod' };
 const PEER = { name: 'peer', ips: ['10.20.30.40', '10.20.30.41'] };
@@ -44,6 +45,8 @@ for _ in range(100):
 `,
 ];
 
+const isRunning = (pid: number | undefined): boolean => existsSync(`/proc/${pid}`);
+
 describe('a lab', () => {
   it('routes between a workload and every address of a peer, without changing the source', async () => {
     await using lab = await Lab.create();
@@ -65,11 +68,18 @@ describe('a lab', () => {
   it('takes its processes, namespaces and files with it, whatever they do about SIGTERM', async () => {
     const lab = await Lab.create();
     const obedient = await lab.start('obedient', lab.node, SLEEP);
-    const stubborn = await lab.start('stubborn', lab.node, ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done']);
+    const stubborn = await lab.start('stubborn', lab.node, [
+      'sh',
+      '-c',
+      'trap "" TERM; echo deaf; while :; do sleep 1; done',
+    ]);
+    await waitFor('the trap', async () => (await stubborn.log()).includes('deaf') || undefined, { timeoutMs: 5000 });
+    const pids = [obedient.pid, stubborn.pid];
+    assert.deepEqual(pids.map(isRunning), [true, true]);
     await lab[Symbol.asyncDispose]();
-    assert.deepEqual([obedient.isRunning, stubborn.isRunning], [false, false]);
+    assert.deepEqual(pids.map(isRunning), [false, false]);
     assert.ok(!(await existingLabs()).includes(lab.id));
-    await assert.rejects(access(lab.directory));
+    assert.ok(!existsSync(lab.directory));
   });
 
   it('ends what it runs, and throws, once its signal is aborted', async () => {
@@ -81,14 +91,32 @@ describe('a lab', () => {
     await assert.rejects(lab.start('late', lab.node, SLEEP), /enough/);
   });
 
+  it('aborts everything, with the end of the log, when a process ends unasked', async () => {
+    await using lab = await Lab.create();
+    const running = lab.run(lab.node, SLEEP);
+    await lab.start('feeble', lab.node, ['sh', '-c', 'echo no more; exit 3']);
+    await assert.rejects(running, { code: 'ProcessEnded', message: /feeble has ended.*no more/s });
+  });
+
+  it('can stop a process and start it again', async () => {
+    await using lab = await Lab.create();
+    const sleeper = await lab.start('sleeper', lab.node, SLEEP);
+    const first = sleeper.pid;
+    await sleeper.stop('SIGKILL');
+    assert.ok(!isRunning(first));
+    await sleeper.start();
+    assert.ok(isRunning(sleeper.pid));
+    lab.signal.throwIfAborted();
+  });
+
   it('stays when it is kept, and goes when it is named', async () => {
     const lab = await Lab.create();
-    const sleeper = await lab.start('sleeper', lab.node, SLEEP);
+    const { pid } = await lab.start('sleeper', lab.node, SLEEP);
     await lab.keep();
     await lab[Symbol.asyncDispose]();
-    assert.ok(sleeper.isRunning);
+    assert.ok(isRunning(pid));
     await removeAbandonedLabs();
-    assert.ok(sleeper.isRunning);
+    assert.ok(isRunning(pid));
     await removeKeptLab(lab.id);
     assert.ok(!(await existingLabs()).includes(lab.id));
     await assert.rejects(removeKeptLab(lab.id), { code: 'NoSuchLab' });

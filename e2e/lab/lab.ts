@@ -1,4 +1,4 @@
-// A network lab: the node's namespace, workloads and peers around it, and processes inside; gone when it is disposed of.
+// A network lab: a node's namespace, workloads and peers around it, and processes inside; gone when it is disposed of.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, type Completed, type RunOptions, run } from './command.ts';
@@ -17,8 +17,9 @@ export class Lab implements AsyncDisposable {
   /** Where dp pins its programs and maps. */
   readonly pins: string;
   readonly node: Namespace;
-  /** Once aborted, everything the lab waits for ends with the signal's reason. */
-  readonly signal: AbortSignal | undefined;
+  /** Aborted with the reason for which all that waits in the lab must end: the caller's, or a process that died. */
+  readonly signal: AbortSignal;
+  readonly #failure = new AbortController();
   readonly #processes: LabProcess[] = [];
   #isKept = false;
 
@@ -27,7 +28,7 @@ export class Lab implements AsyncDisposable {
     this.directory = directoryOf(id);
     this.pins = pinsOf(id);
     this.node = namespaceOf(id, 'node');
-    this.signal = signal;
+    this.signal = AbortSignal.any([this.#failure.signal, ...(signal ? [signal] : [])]);
   }
 
   static async create(signal?: AbortSignal): Promise<Lab> {
@@ -58,10 +59,15 @@ export class Lab implements AsyncDisposable {
     return this.#add(namespace, wirePeer(peer, namespace));
   }
 
+  /** If it ends without being stopped, `signal` is aborted with a LabError ProcessEnded. */
   async start(name: string, namespace: Namespace, command: Command): Promise<LabProcess> {
-    this.signal?.throwIfAborted();
-    const logFile = this.file(`${name}.log`);
-    const labProcess = await LabProcess.start({ name, command: inside(namespace, command), logFile });
+    this.signal.throwIfAborted();
+    const labProcess = await LabProcess.start({
+      name,
+      command: inside(namespace, command),
+      logFile: this.file(`${name}.log`),
+      onUnexpectedEnd: (error) => this.#failure.abort(error),
+    });
     this.#processes.push(labProcess);
     return labProcess;
   }
@@ -78,12 +84,9 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isKept) return;
-    const running = this.#processes.filter(({ isRunning }) => isRunning);
-    await removeLab(
-      this.id,
-      running.map(({ pid }) => pid),
-    );
+    const pids = this.#processes.map(({ pid }) => pid).filter((pid) => pid !== undefined);
+    for (const labProcess of this.#processes) labProcess.expectEnd();
+    if (!this.#isKept) await removeLab(this.id, pids);
   }
 
   async #add(namespace: Namespace, wiring: Wiring): Promise<Namespace> {

@@ -2,92 +2,88 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from './command.ts';
 import { LabError } from './failure.ts';
-import { waitFor } from './wait.ts';
+import { poll, waitFor } from './wait.ts';
 
-export type ProcessSpec = { readonly name: string; readonly command: Command; readonly logFile: string };
+export type ProcessSpec = {
+  readonly name: string;
+  readonly command: Command;
+  readonly logFile: string;
+  /** Called with a LabError ProcessEnded if it ends and nobody has asked it to. */
+  readonly onUnexpectedEnd: (error: LabError) => void;
+};
 
 const STOP_TIMEOUT_MS = 5_000;
 const SHOWN_LOG_CHARACTERS = 2_000;
 
-export class LabProcess implements AsyncDisposable {
+export class LabProcess {
   readonly name: string;
   readonly logFile: string;
-  readonly #command: Command;
-  #child: ChildProcess;
+  readonly #spec: ProcessSpec;
+  #child: ChildProcess | undefined;
 
-  private constructor({ name, command, logFile }: ProcessSpec, child: ChildProcess) {
-    this.name = name;
-    this.logFile = logFile;
-    this.#command = command;
-    this.#child = child;
+  private constructor(spec: ProcessSpec) {
+    this.name = spec.name;
+    this.logFile = spec.logFile;
+    this.#spec = spec;
   }
 
   static async start(spec: ProcessSpec): Promise<LabProcess> {
-    return new LabProcess(spec, await spawnLogged(spec.command, spec.logFile));
+    const labProcess = new LabProcess(spec);
+    await labProcess.start();
+    return labProcess;
   }
 
-  /** Of the process that runs, or ran last. */
-  get pid(): number {
-    return this.#child.pid ?? Number.NaN;
+  /** undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
-  get isRunning(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+  /** Starts it again with the same command, after `stop`. The log goes on. */
+  async start(): Promise<void> {
+    const [program, ...args] = this.#spec.command;
+    // A file and not a pipe, so that a process that is kept can go on without whoever started it.
+    await using log = await open(this.logFile, 'a');
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
+    child.unref();
+    child.once('exit', () => this.#takeEnd(child));
+    try {
+      await once(child, 'spawn');
+    } catch (cause) {
+      throw new LabError('CommandMissing', `${program} cannot be started: run deploy/setup`, { cause });
+    }
+    this.#child = child;
   }
 
-  /** Resolves once `probe` does so with true; throws LabError with the end of the log if the process ends before. */
-  async untilReady(probe: () => Promise<boolean>, timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const attempt = async (): Promise<true | undefined> => {
-      if (!this.isRunning) throw new LabError('ProcessEnded', `${this.name} has ended: ${await this.#logEnd()}`);
-      return (await probe()) || undefined;
-    };
-    await waitFor(`${this.name} to be ready (its log: ${this.logFile})`, attempt, { timeoutMs, signal });
+  /** Ends it, by SIGKILL if it is still there after 5 s. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    this.expectEnd();
+    const isOver = async () => child.exitCode !== null || child.signalCode !== null || undefined;
+    child.kill(signal);
+    if (await poll(isOver, { timeoutMs: STOP_TIMEOUT_MS, everyMs: 10 })) return;
+    child.kill('SIGKILL');
+    await waitFor(`${this.name} to end when killed`, isOver, { timeoutMs: STOP_TIMEOUT_MS });
+  }
+
+  /** From now on, its end is no surprise. */
+  expectEnd(): void {
+    this.#child = undefined;
   }
 
   log(): Promise<string> {
     return readFile(this.logFile, 'utf8');
   }
 
-  /** Ends it, by SIGKILL if it is still there after 5 s. */
-  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-    if (!this.isRunning) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.kill(signal);
-    const late = new AbortController();
-    await Promise.race([ended, sleep(STOP_TIMEOUT_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
-    late.abort();
-    if (!this.isRunning) return;
-    this.#child.kill('SIGKILL');
-    await ended;
+  #takeEnd(child: ChildProcess): void {
+    if (child !== this.#child) return;
+    this.#child = undefined;
+    const report = (log: string) => {
+      const said = log.trim().slice(-SHOWN_LOG_CHARACTERS) || '(nothing)';
+      this.#spec.onUnexpectedEnd(new LabError('ProcessEnded', `${this.name} has ended. The end of its log:\n${said}`));
+    };
+    this.log().then(report, () => report(''));
   }
-
-  /** Starts it anew with the same command; it must have ended. The log goes on. */
-  async restart(): Promise<void> {
-    await this.stop();
-    this.#child = await spawnLogged(this.#command, this.logFile);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-  }
-
-  async #logEnd(): Promise<string> {
-    return (await this.log()).trim().slice(-SHOWN_LOG_CHARACTERS) || '(it logged nothing)';
-  }
-}
-
-/** The log is a file and not a pipe, so that a process that is kept can go on without whoever started it. */
-async function spawnLogged([program, ...args]: Command, logFile: string): Promise<ChildProcess> {
-  await using log = await open(logFile, 'a');
-  const child = spawn(program, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
-  child.unref();
-  try {
-    await once(child, 'spawn');
-  } catch (cause) {
-    throw new LabError('CommandMissing', `${program} cannot be started: run deploy/setup`, { cause });
-  }
-  return child;
 }

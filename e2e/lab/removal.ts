@@ -9,7 +9,7 @@ import { BPFFS, directoryOf, labOfName, makerOf, namespaceOf, pinsOf } from './n
 import { poll, waitFor } from './wait.ts';
 
 const KEPT = 'kept';
-const STOP_TIMEOUT_MS = 5_000;
+const STOP_TIMEOUT_MS = 3_000;
 const KILL_TIMEOUT_MS = 2_000;
 const DP = join(import.meta.dirname, '../../dp/main.ts');
 

@@ -18,7 +18,8 @@ export async function poll<T>(attempt: () => Promise<T | undefined>, options: Wa
     signal?.throwIfAborted();
     const value = await attempt();
     if (value !== undefined || performance.now() >= deadline) return value;
-    await sleep(everyMs, undefined, { signal });
+    // Woken early by the signal, the next round throws its reason: the one that sleep throws would hide it.
+    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
   }
 }
 

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from '../command.ts';
 import type { Lab } from '../lab.ts';
 import type { Namespace } from '../namespace.ts';
+import { waitFor } from '../wait.ts';
 
 const READY_TIMEOUT_MS = 10_000;
 const TTL_SECONDS = 60;
@@ -14,15 +15,15 @@ export async function startDnsmasq(lab: Lab, namespace: Namespace, ip: string, z
   const hosts = lab.file('dns.hosts');
   const lines = Object.entries(zone).flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name}`));
   await writeFile(hosts, `${lines.join('\n')}\n`);
-  const server = await lab.start('dnsmasq', namespace, [
+  await lab.start('dnsmasq', namespace, [
     'dnsmasq',
     ...['--keep-in-foreground', '--conf-file=/dev/null', '--pid-file=', '--user=root', '--log-facility=-'],
     ...[`--listen-address=${ip}`, '--bind-interfaces', '--no-resolv', '--no-hosts', '--local=/#/'],
     ...[`--addn-hosts=${hosts}`, `--local-ttl=${TTL_SECONDS}`],
   ]);
   const [name = ''] = Object.keys(zone);
-  const probe = async () => (await lab.run(namespace, dnsQuestion(ip, name))).stdout.trim() !== '';
-  await server.untilReady(probe, READY_TIMEOUT_MS, lab.signal);
+  const probe = async () => (await lab.run(namespace, dnsQuestion(ip, name))).stdout.trim() !== '' || undefined;
+  await waitFor('dnsmasq to answer', probe, { timeoutMs: READY_TIMEOUT_MS, signal: lab.signal });
 }
 
 /** Writes the addresses of the name, one a line. */

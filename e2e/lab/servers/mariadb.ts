@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Command, mustRun } from '../command.ts';
 import type { Lab } from '../lab.ts';
 import type { Namespace } from '../namespace.ts';
+import { waitFor } from '../wait.ts';
 
 const PORT = 3306;
 const READY_TIMEOUT_MS = 20_000;
@@ -20,14 +21,14 @@ export async function startMariadb(lab: Lab, namespace: Namespace, ip: string): 
   await mustRun(['mariadb-install-db', ...common, '--auth-root-authentication-method=normal', '--skip-test-db'], {
     signal: lab.signal,
   });
-  const server = await lab.start('mariadb', namespace, [
+  await lab.start('mariadb', namespace, [
     'mariadbd',
     ...common,
     ...[`--bind-address=${ip}`, `--port=${PORT}`, `--socket=${socket}`, '--skip-name-resolve'],
     `--init-file=${accounts}`,
   ]);
-  const probe = async () => (await lab.run(namespace, mariadbQuery(ip, 'SELECT 1'))).code === 0;
-  await server.untilReady(probe, READY_TIMEOUT_MS, lab.signal);
+  const probe = async () => (await lab.run(namespace, mariadbQuery(ip, 'SELECT 1'))).code === 0 || undefined;
+  await waitFor('MariaDB to answer', probe, { timeoutMs: READY_TIMEOUT_MS, signal: lab.signal });
 }
 
 /** A client that answers each line of its input as soon as it comes, without column names. */

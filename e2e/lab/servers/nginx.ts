@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { type Command, mustRun } from '../command.ts';
 import type { Lab } from '../lab.ts';
 import type { Namespace } from '../namespace.ts';
+import { waitFor } from '../wait.ts';
 
 const PORT = 443;
 const READY_TIMEOUT_MS = 10_000;
@@ -16,12 +17,12 @@ export async function startNginx(lab: Lab, namespace: Namespace, host: string, i
   await makeCertificates(lab, site);
   await mkdir(lab.file('nginx'));
   await writeFile(lab.file('nginx.conf'), configuration(lab, site));
-  const server = await lab.start('nginx', namespace, [
+  await lab.start('nginx', namespace, [
     'nginx',
     ...['-p', lab.file('nginx'), '-c', lab.file('nginx.conf'), '-e', 'stderr'],
   ]);
-  const probe = async () => (await lab.run(namespace, httpsRequest(site))).stdout === '200';
-  await server.untilReady(probe, READY_TIMEOUT_MS, lab.signal);
+  const probe = async () => (await lab.run(namespace, httpsRequest(site))).stdout === '200' || undefined;
+  await waitFor('nginx to answer', probe, { timeoutMs: READY_TIMEOUT_MS, signal: lab.signal });
   return site;
 }
 

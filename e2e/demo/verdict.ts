@@ -1,0 +1,80 @@
+// Decides, from what a client got and what Podwall reports, whether a scenario held and which rule decided it.
+import type { Completed } from '../lab/command.ts';
+import type { RuleStatus } from '../lab/rule-folder.ts';
+
+/** Where a scenario's packets go. */
+export type Endpoint = { readonly ip: string; readonly port: number };
+
+export type Expected =
+  | { readonly kind: 'passes'; readonly answer: string }
+  /** No answer at all: dropped without a word to the client. */
+  | { readonly kind: 'dropped' };
+
+export type Scenario = {
+  readonly name: string;
+  readonly endpoint: Endpoint;
+  readonly expected: Expected;
+  /** As `decidingRule` names it. */
+  readonly rule: string;
+};
+
+export type Row = {
+  readonly name: string;
+  readonly expected: string;
+  readonly seen: string;
+  /** What Podwall reports as having decided; NO_RULE where no rule is for the workload. */
+  readonly rule: string;
+  /** How long the client took. */
+  readonly ms: number;
+  readonly held: boolean;
+};
+
+export const NO_RULE = '-';
+export const NOT_REPORTED = 'not reported';
+
+/** What the client saw, in the words of `Expected`, or in its own. */
+export function describeOutcome({ timedOut, code, stdout, stderr }: Completed, expected: Expected): string {
+  const answer = stdout.trim();
+  if (timedOut) return 'dropped';
+  if (code !== 0) return `failed: ${lastLine(stderr) || `exit code ${code}`}`;
+  if (expected.kind === 'dropped') return `answered: ${answer}`;
+  return answer === expected.answer ? 'passes' : `answered: ${answer || 'nothing'}`;
+}
+
+/**
+ * The rule that a status which came after names for the scenario, as resource/rule: the threat reported for its packets,
+ * or the rule whose hits rose; undefined as long as it tells neither.
+ */
+export function decidingRule(
+  resource: string,
+  { endpoint, expected }: Pick<Scenario, 'endpoint' | 'expected'>,
+  before: RuleStatus,
+  after: RuleStatus,
+): string | undefined {
+  const rules = expected.kind === 'dropped' ? newThreats(endpoint, before, after) : newHits(before, after);
+  return rules.length === 0 ? undefined : [...new Set(rules)].map((rule) => `${resource}/${rule}`).join(', ');
+}
+
+export function judge(scenario: Scenario, completed: Completed, rule: string): Row {
+  const { name, expected } = scenario;
+  const seen = describeOutcome(completed, expected);
+  const held = seen === expected.kind && rule === scenario.rule;
+  return { name, expected: expected.kind, seen, rule, ms: Math.round(completed.ms), held };
+}
+
+function newThreats({ ip, port }: Endpoint, before: RuleStatus, after: RuleStatus): string[] {
+  const known = new Set(before.threats.map((threat) => JSON.stringify(threat)));
+  return after.threats
+    .filter((threat) => !known.has(JSON.stringify(threat)))
+    .filter(({ action, destination, destinationPort }) => {
+      return action === 'deny' && destination === ip && destinationPort === port;
+    })
+    .map(({ rule }) => rule);
+}
+
+function newHits(before: RuleStatus, after: RuleStatus): string[] {
+  const known = new Map(before.rules.map(({ name, hits }) => [name, hits]));
+  return after.rules.filter(({ name, hits }) => hits > (known.get(name) ?? 0)).map(({ name }) => name);
+}
+
+const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';

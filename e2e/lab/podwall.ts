@@ -1,0 +1,85 @@
+// Podwall itself in a lab's node: etcd, dp, the controller and the agent, each a process that can be killed.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { Command } from './command.ts';
+import type { Lab } from './lab.ts';
+import type { Namespace } from './namespace.ts';
+import type { LabProcess } from './process.ts';
+import { RuleFolder } from './rule-folder.ts';
+import { waitFor } from './wait.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const ETCD_URL = 'http://127.0.0.1:2379';
+const ETCD_PEER_URL = 'http://127.0.0.1:2380';
+const READY_TIMEOUT_MS = 20_000;
+export const NODE = 'node-1';
+
+/** A pod of the node: what the agent takes for one, in place of a container runtime's word. */
+export type PodOnNode = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly netns: Namespace;
+  readonly interface: string;
+};
+
+export type Podwall = {
+  readonly rules: RuleFolder;
+  readonly etcd: LabProcess;
+  readonly dp: LabProcess;
+  readonly controller: LabProcess;
+  readonly agent: LabProcess;
+};
+
+export type PodwallOptions = { readonly pods: readonly PodOnNode[]; readonly resolver: string };
+
+/** Resolves once etcd answers; the others find each other. */
+export async function startPodwall(lab: Lab, { pods, resolver }: PodwallOptions): Promise<Podwall> {
+  const rules = await RuleFolder.create(lab.file('rules'), lab.signal);
+  const workloads = pods.map(({ netns, ...pod }) => ({ ...pod, netns: netns.path }));
+  await writeFile(lab.file('workloads.yaml'), stringify(workloads));
+  const [etcd, dp] = await Promise.all([startEtcd(lab), startDp(lab)]);
+  const [controller, agent] = await Promise.all([
+    lab.start('controller', lab.node, podwall('controller', ['--etcd', ETCD_URL, '--source', rules.path])),
+    lab.start(
+      'agent',
+      lab.node,
+      podwall('agent', [
+        ...['--node', NODE, '--etcd', ETCD_URL, ...dpSockets(lab)],
+        ...['--workloads', `netns:${lab.file('workloads.yaml')}`, '--resolver', resolver],
+      ]),
+    ),
+  ]);
+  return { rules, etcd, dp, controller, agent };
+}
+
+/** dp with its sockets and pins in the lab's own places. */
+export function startDp(lab: Lab, options: readonly string[] = []): Promise<LabProcess> {
+  const places = ['--listen', dpSocket(lab), '--notify', notifySocket(lab), '--pin', lab.pins];
+  return lab.start('dp', lab.node, podwall('dp', [...places, '-d', 'ctrl,policy,error', ...options]));
+}
+
+export const dpSocket = (lab: Lab): string => lab.file('dp.sock');
+const notifySocket = (lab: Lab): string => lab.file('notify.sock');
+const dpSockets = (lab: Lab): string[] => ['--dp', dpSocket(lab), '--notify', notifySocket(lab)];
+
+const podwall = (part: 'dp' | 'controller' | 'agent', options: readonly string[]): Command => [
+  process.execPath,
+  join(ROOT, part, 'main.ts'),
+  ...options,
+];
+
+async function startEtcd(lab: Lab): Promise<LabProcess> {
+  const etcd = await lab.start('etcd', lab.node, [
+    'etcd',
+    ...['--data-dir', lab.file('etcd')],
+    ...['--listen-client-urls', ETCD_URL, '--advertise-client-urls', ETCD_URL],
+    ...['--listen-peer-urls', ETCD_PEER_URL, '--initial-advertise-peer-urls', ETCD_PEER_URL],
+    ...['--initial-cluster', `default=${ETCD_PEER_URL}`],
+    ...['--heartbeat-interval', '20', '--election-timeout', '200'], // ms; alone, it waits for this at each start
+  ]);
+  const probe = async () =>
+    (await lab.run(lab.node, ['curl', '--silent', '--fail', `${ETCD_URL}/health`])).code === 0 || undefined;
+  await waitFor('etcd to answer', probe, { timeoutMs: READY_TIMEOUT_MS, signal: lab.signal });
+  return etcd;
+}
