@@ -3,12 +3,14 @@ import { formatAddress, parseAddress, parseCidr, parseEnds, subtract } from '../
 import { type PublishedResource, type PublishedRule, TIER } from '../api/keyspace.ts';
 import type { Peer } from '../api/network-rule.ts';
 import type { Rule } from '../api/resources.ts';
-import type { Generation } from './generations.ts';
+import { FIRST_GENERATION, type Generation } from './generations.ts';
 import { type Group, nodeGroup, podGroup } from './groups.ts';
 
 const WORKLOAD = 'nv.workload';
 const ANY = 'nv.any';
 const EVERY_PORT = 'any';
+/** Of the 1.5 MiB that etcd takes in one request. */
+const MAX_PUBLISHED_BYTES = 1024 * 1024;
 
 export type CompiledRule = { readonly published: PublishedResource; readonly groups: readonly Group[] };
 type Entry = NonNullable<Rule['spec']['egress']>[number] | NonNullable<Rule['spec']['ingress']>[number];
@@ -35,6 +37,13 @@ export function compileRule(rule: Rule, { generation, digest }: Generation): Com
     ],
   };
   return { published, groups };
+}
+
+/** Undefined where etcd takes it; else what to do about it, in words. */
+export function sizeFault(rule: Rule): string | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(compileRule(rule, FIRST_GENERATION).published));
+  if (bytes <= MAX_PUBLISHED_BYTES) return undefined;
+  return `comes to ${bytes} bytes as published, and etcd takes ${MAX_PUBLISHED_BYTES}: split it into several`;
 }
 
 const actionOf = (action: 'Allow' | 'Deny'): 'allow' | 'deny' => (action === 'Allow' ? 'allow' : 'deny');

@@ -37,19 +37,15 @@ export class Mirror implements AsyncDisposable {
     return this.#session !== undefined;
   }
 
-  /** All or none. Throws EtcdUnavailableError; what was written is then listed anew. */
+  /** All or none; `changed` is not called for it. Throws EtcdUnavailableError, and then it may have been written or not. */
   async write(operations: readonly Operation[]): Promise<void> {
     const session = this.#session;
     if (!session) throw new EtcdUnavailableError(this.#url, 'not connected');
-    try {
-      const revision = await session.write(operations);
-      for (const operation of operations) {
-        this.#apply({ key: operation.key, value: operation.kind === 'put' ? operation.value : undefined, revision });
-        if (operation.kind === 'delete') this.#deleted.set(operation.key, revision);
-      }
-    } catch (error) {
-      session.break();
-      throw error;
+    const revision = await session.write(operations);
+    if (session !== this.#session) throw new EtcdUnavailableError(this.#url, 'the connection was lost meanwhile');
+    for (const operation of operations) {
+      this.#apply({ key: operation.key, value: operation.kind === 'put' ? operation.value : undefined, revision });
+      if (operation.kind === 'delete') this.#deleted.set(operation.key, revision);
     }
   }
 
@@ -65,7 +61,7 @@ export class Mirror implements AsyncDisposable {
     while (!this.#stop.signal.aborted) {
       try {
         await this.#follow(() => {
-          if (nextWordAt > 0 || retryMs === FIRST_RETRY_MS) this.#log.info({ etcd: this.#url }, 'etcd connected');
+          this.#log.info({ etcd: this.#url }, 'etcd connected');
           retryMs = FIRST_RETRY_MS;
           nextWordAt = 0;
         });

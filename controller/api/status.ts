@@ -1,0 +1,40 @@
+// The status of a NetworkRule or ClusterNetworkRule: written by the controller, read by people.
+import type { Mode, Threat } from './keyspace.ts';
+
+export const CONDITION = { accepted: 'Accepted', programmed: 'Programmed' } as const;
+
+/** As metav1.Condition. */
+export type Condition = {
+  readonly type: (typeof CONDITION)[keyof typeof CONDITION];
+  readonly status: 'True' | 'False' | 'Unknown';
+  /** One word in CamelCase. */
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration: number;
+  /** RFC 3339: when `status` last changed. */
+  readonly lastTransitionTime: string;
+};
+
+export type RuleHits = {
+  readonly name: string;
+  readonly hits: number;
+  /** RFC 3339; absent for a rule that was never hit. */
+  readonly lastHit?: string;
+};
+
+export type NetworkRuleStatus = {
+  /** The generation that this status is about: the one in force, or on its way to be. */
+  readonly observedGeneration: number;
+  readonly conditions: readonly Condition[];
+  readonly mode?: Mode;
+  /** Pods selected, and those of them for which dp has confirmed this generation. */
+  readonly workloads: { readonly desired: number; readonly programmed: number };
+  /** Nodes with such pods, and those on which all of them are confirmed. */
+  readonly nodes: { readonly desired: number; readonly programmed: number };
+  /** In the order of the spec, egress first; last the default action. */
+  readonly rules: readonly RuleHits[];
+  /** Newest last. */
+  readonly threats: { readonly total: number; readonly last: readonly Threat[] };
+  /** What could not be realised, and where, in words; at most 20. */
+  readonly problems: readonly string[];
+};

@@ -1,0 +1,74 @@
+// The controller's command line.
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+import manifest from './package.json' with { type: 'json' };
+
+export const VERSION = manifest.version;
+
+export const HELP = `Usage: podwall-controller --etcd URL --source DIR [options]
+
+Reads rules, pods, namespaces and nodes from a folder of YAML, publishes to etcd what the agents on the nodes are to
+enforce, and writes what they report to one status file a rule. Follows the folder until it is stopped.
+
+  --etcd URL         etcd's client address, as in http://127.0.0.1:2379
+  --source DIR       folder of *.yaml and *.yml: NetworkRule, ClusterNetworkRule, Pod, Namespace, Node
+  --status-dir DIR   where NAMESPACE.NAME.status.yaml go; the source folder unless told
+  --log-level LEVEL  ${LOG_LEVELS.join(', ')}; info unless told
+  --version          print the version
+  --help             print this
+
+Log lines are JSON on standard output. Exit code: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage.
+`;
+
+export type Options = {
+  readonly etcd: string;
+  readonly source: string;
+  readonly statusFolder: string;
+  readonly logLevel: LogLevel;
+};
+
+/** The message says what to do instead. */
+export class UsageError extends Error {
+  readonly code = 'USAGE';
+  override readonly name = 'UsageError';
+}
+
+/** `text` is to be printed, and that is all. Throws UsageError. */
+export function readOptions(args: readonly string[]): Options | { readonly text: string } {
+  const { etcd, source, 'status-dir': statusFolder, 'log-level': logLevel, help, version } = readFlags(args);
+  if (help) return { text: HELP };
+  if (version) return { text: `${VERSION}\n` };
+  if (etcd === undefined)
+    throw new UsageError("--etcd is missing: give etcd's client address, as in http://127.0.0.1:2379");
+  if (!URL.canParse(etcd) || !['http:', 'https:'].includes(new URL(etcd).protocol)) {
+    throw new UsageError(`--etcd ${etcd} is no address of etcd: use one as http://127.0.0.1:2379`);
+  }
+  if (source === undefined) throw new UsageError('--source is missing: give a folder of YAML');
+  if (source === 'kubernetes') {
+    throw new UsageError(
+      '--source kubernetes is not there yet: give a folder of YAML (a folder of that name as ./kubernetes)',
+    );
+  }
+  const level = LOG_LEVELS.find((known) => known === logLevel);
+  if (!level) throw new UsageError(`--log-level ${logLevel} is not known: use one of ${LOG_LEVELS.join(', ')}`);
+  return { etcd, source: resolve(source), statusFolder: resolve(statusFolder ?? source), logLevel: level };
+}
+
+function readFlags(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        etcd: { type: 'string' },
+        source: { type: 'string' },
+        'status-dir': { type: 'string' },
+        'log-level': { type: 'string', default: 'info' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+// podwall-controller: compiles rules to etcd and shows what agents make of them.
+import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from './api/keyspace.ts';
+import { HELP, type Options, readOptions, UsageError, VERSION } from './command-line.ts';
+import { Mirror } from './etcd/mirror.ts';
+import { type Logger, openLog } from './log.ts';
+import { Reconciler } from './reconcile.ts';
+import { FolderSource } from './sources/folder/folder-source.ts';
+import { StatusFiles } from './status/status-files.ts';
+
+const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+/** The rest is left as it is: etcd and the folder are whole at any time. */
+const SHUTDOWN_MS = 1500;
+
+async function run({ etcd, source, statusFolder }: Options, log: Logger, stop: AbortSignal): Promise<void> {
+  for (const folder of new Set([source, statusFolder])) await requireFolder(folder);
+  log.info({ version: VERSION, etcd, source, statusFolder }, 'started');
+  await using statusFiles = await StatusFiles.open(statusFolder, log);
+  await using mirror = new Mirror(etcd, ROOT, log, (keys) => reconciler.etcdChanged(keys));
+  await using reconciler = new Reconciler(mirror, statusFiles, log);
+  await using _source = new FolderSource(source, log, (declared) => reconciler.declare(declared));
+  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+}
+
+async function requireFolder(path: string): Promise<void> {
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isFolder) throw new UsageError(`${path} is no folder: make it, or name another one`);
+}
+
+async function main(): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  try {
+    const command = readOptions(process.argv.slice(2));
+    if ('text' in command) {
+      process.stdout.write(command.text);
+      return EXIT.done;
+    }
+    const log = openLog(command.logLevel);
+    const running = run(command, log, stop.signal);
+    const isOver = await Promise.race([running.then(() => true), untilLate(stop.signal)]);
+    if (isOver) log.info('stopped');
+    else log.warn({ afterMs: SHUTDOWN_MS }, 'stopped without waiting for what was under way');
+    return EXIT.done;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`podwall-controller: ${error.message}\n\n${HELP}`);
+      return EXIT.usage;
+    }
+    process.stderr.write(`podwall-controller: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
+    return EXIT.failed;
+  }
+}
+
+async function untilLate(stop: AbortSignal): Promise<false> {
+  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  await sleep(SHUTDOWN_MS);
+  return false;
+}
+
+process.exit(await main());

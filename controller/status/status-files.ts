@@ -1,0 +1,132 @@
+// Status as files beside the rules, for where there is no API server: each written whole or not at all, and seldom.
+import { readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { API_VERSION } from '../api/network-rule.ts';
+import type { ResourceId } from '../api/resources.ts';
+import type { Condition, NetworkRuleStatus } from '../api/status.ts';
+import type { Logger } from '../log.ts';
+import { formatYaml, parseYaml } from '../yaml.ts';
+
+const MIN_INTERVAL_MS = 1000;
+const SUFFIX = '.status.yaml';
+
+export type ResourceStatus = { readonly id: ResourceId; readonly status: NetworkRuleStatus };
+type Written = { text: string; atMs: number; conditions: readonly Condition[] };
+
+export class StatusFiles implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #log: Logger;
+  readonly #written: Map<string, Written>;
+  #wanted = new Map<string, ResourceStatus>();
+  /** Not before all is known: a file may be of a resource that could not be read yet. */
+  #mayRemove = false;
+  #timer: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> = Promise.resolve();
+  #lastError = '';
+
+  private constructor(folder: string, log: Logger, written: Map<string, Written>) {
+    this.#folder = folder;
+    this.#log = log;
+    this.#written = written;
+  }
+
+  /** Takes over the files that an earlier run left. Throws where the folder can't be read. */
+  static async open(folder: string, log: Logger): Promise<StatusFiles> {
+    const written = new Map<string, Written>();
+    for (const name of (await readdir(folder)).filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.'))) {
+      const text = await readFile(join(folder, name), 'utf8');
+      const conditions = readConditions(name, text);
+      if (conditions) written.set(name, { text, atMs: 0, conditions });
+    }
+    return new StatusFiles(folder, log, written);
+  }
+
+  /** As last written, also by an earlier run. */
+  conditionsOf(id: ResourceId): readonly Condition[] {
+    const file = statusFile(id);
+    return this.#wanted.get(file)?.status.conditions ?? this.#written.get(file)?.conditions ?? [];
+  }
+
+  /** Where these are all there are, files of other resources go. */
+  set(statuses: readonly ResourceStatus[], areAll: boolean): void {
+    this.#mayRemove = areAll;
+    this.#wanted = new Map(statuses.map((status) => [statusFile(status.id), status]));
+    this.#flushIn(0);
+  }
+
+  /** Writes what is still to be written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#flushing;
+    await this.#flush(0);
+  }
+
+  #flushIn(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#flushing = this.#flushing.then(() => this.#flush(MIN_INTERVAL_MS));
+    }, delayMs);
+  }
+
+  async #flush(minIntervalMs: number): Promise<void> {
+    let nextMs = Number.POSITIVE_INFINITY;
+    try {
+      for (const [file, wanted] of this.#wanted) {
+        const written = this.#written.get(file);
+        const text = formatStatus(wanted);
+        if (written?.text === text) continue;
+        const waitMs = (written?.atMs ?? 0) + minIntervalMs - Date.now();
+        if (waitMs > 0) nextMs = Math.min(nextMs, waitMs);
+        else await this.#write(file, text, wanted.status.conditions);
+      }
+      for (const file of this.#mayRemove ? this.#written.keys() : []) {
+        if (!this.#wanted.has(file)) await this.#remove(file);
+      }
+      this.#lastError = '';
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (message !== this.#lastError) this.#log.error({ folder: this.#folder, error: message }, 'status not written');
+      this.#lastError = message;
+      nextMs = MIN_INTERVAL_MS;
+    }
+    if (minIntervalMs > 0 && Number.isFinite(nextMs)) this.#flushIn(nextMs);
+  }
+
+  async #write(file: string, text: string, conditions: readonly Condition[]): Promise<void> {
+    const temporary = join(this.#folder, `.${file}.tmp`);
+    await writeFile(temporary, text);
+    await rename(temporary, join(this.#folder, file));
+    this.#written.set(file, { text, atMs: Date.now(), conditions });
+  }
+
+  async #remove(file: string): Promise<void> {
+    await unlink(join(this.#folder, file)).catch((error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    });
+    this.#written.delete(file);
+  }
+}
+
+/** `shop.checkout.status.yaml`; `checkout.status.yaml` for a cluster resource. */
+export const statusFile = ({ namespace, name }: ResourceId): string =>
+  `${namespace === '' ? '' : `${namespace}.`}${name}${SUFFIX}`;
+
+function formatStatus({ id: { kind, namespace, name }, status }: ResourceStatus): string {
+  const metadata = { name, ...(namespace === '' ? {} : { namespace }), generation: status.observedGeneration };
+  return formatYaml({ apiVersion: API_VERSION, kind, metadata, status });
+}
+
+/** Undefined for a file that is no status of ours: it is left alone. */
+function readConditions(file: string, text: string): readonly Condition[] | undefined {
+  const [document] = parseYaml(text);
+  if (!document || 'error' in document) return undefined;
+  // Our own earlier writing; anything else fails the look at its members.
+  const manifest = document.value as {
+    apiVersion?: unknown;
+    metadata?: { name?: string; namespace?: string };
+    status?: { conditions?: readonly Condition[] };
+  };
+  const { name = '', namespace = '' } = manifest.metadata ?? {};
+  const isOurs = manifest.apiVersion === API_VERSION && statusFile({ kind: '', namespace, name }) === file;
+  return isOurs && Array.isArray(manifest.status?.conditions) ? manifest.status.conditions : undefined;
+}

@@ -1,0 +1,101 @@
+// The status of one rule: pure, from the rule, the pods it selects and what agents report.
+import { DEFAULT_RULE, MAX_THREATS } from '../api/keyspace.ts';
+import type { Pod, Rule } from '../api/resources.ts';
+import { CONDITION, type Condition, type NetworkRuleStatus, type RuleHits } from '../api/status.ts';
+import { sumHits } from '../reports/counters.ts';
+import type { ReportBook } from '../reports/report-book.ts';
+import { programmedCondition, surveyWorkloads } from './programmed.ts';
+
+const MAX_PROBLEMS = 20;
+
+export type StatusInput = {
+  readonly rule: Rule;
+  readonly generation: number;
+  readonly pods: readonly Pod[];
+  /** Why a later version of the rule is not taken over. */
+  readonly refusals: readonly string[];
+  readonly reports: ReportBook;
+  /** Of the status before: what did not change keeps its time. */
+  readonly before: readonly Condition[];
+  /** RFC 3339. */
+  readonly now: string;
+};
+
+export function computeStatus(input: StatusInput): NetworkRuleStatus {
+  const { rule, generation, pods, refusals, reports, before, now } = input;
+  const survey = surveyWorkloads(rule.uid, generation, pods, reports);
+  return {
+    observedGeneration: generation,
+    conditions: [
+      withTime(acceptedCondition(generation, refusals), before, now),
+      withTime(programmedCondition(generation, survey), before, now),
+    ],
+    mode: rule.spec.mode,
+    workloads: { desired: pods.length, programmed: survey.programmed.length },
+    nodes: { desired: survey.nodes.length, programmed: survey.programmedNodes.length },
+    rules: ruleHits(rule, reports),
+    threats: threatsOf(rule.uid, reports),
+    problems: survey.problems.slice(0, MAX_PROBLEMS),
+  };
+}
+
+/** Of a rule that no valid version is known of. */
+export function refusedStatus(
+  refusals: readonly string[],
+  before: readonly Condition[],
+  now: string,
+): NetworkRuleStatus {
+  const generation = 0;
+  const programmed = {
+    type: CONDITION.programmed,
+    status: 'False',
+    reason: 'NotAccepted',
+    message: 'Nothing of it is in force.',
+    observedGeneration: generation,
+  } as const;
+  return {
+    observedGeneration: generation,
+    conditions: [withTime(acceptedCondition(generation, refusals), before, now), withTime(programmed, before, now)],
+    workloads: { desired: 0, programmed: 0 },
+    nodes: { desired: 0, programmed: 0 },
+    rules: [],
+    threats: { total: 0, last: [] },
+    problems: [],
+  };
+}
+
+export type Untimed = Omit<Condition, 'lastTransitionTime'>;
+
+function acceptedCondition(observedGeneration: number, refusals: readonly string[]): Untimed {
+  const isAccepted = refusals.length === 0;
+  return {
+    type: CONDITION.accepted,
+    status: isAccepted ? 'True' : 'False',
+    reason: isAccepted ? 'Valid' : 'Invalid',
+    message: isAccepted ? '' : refusals.join('\n'),
+    observedGeneration,
+  };
+}
+
+function withTime(condition: Untimed, before: readonly Condition[], now: string): Condition {
+  const last = before.find(({ type }) => type === condition.type);
+  return { ...condition, lastTransitionTime: last?.status === condition.status ? last.lastTransitionTime : now };
+}
+
+function ruleHits({ uid, spec }: Rule, reports: ReportBook): RuleHits[] {
+  const sums = sumHits(reports.hits.get(uid)?.values() ?? []);
+  const names = [...(spec.egress ?? []), ...(spec.ingress ?? [])].map(({ name }) => name);
+  return [...names, DEFAULT_RULE].map((name) => {
+    const { hits, lastHit } = sums.get(name) ?? { hits: 0, lastHit: '' };
+    return { name, hits, ...(lastHit === '' ? {} : { lastHit }) };
+  });
+}
+
+function threatsOf(uid: string, reports: ReportBook): NetworkRuleStatus['threats'] {
+  const nodes = [...(reports.threats.get(uid)?.values() ?? [])];
+  const last = nodes.flatMap(({ last }) => last.last).sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
+  return {
+    total: nodes.reduce((sum, { earlier, last: { total } }) => sum + earlier + total, 0),
+    last: last.slice(-MAX_THREATS),
+  };
+}
