@@ -1,0 +1,56 @@
+// How the demo's result looks.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+import { COLOURED, PLAIN, renderSummary, renderTable, summarize } from './table.ts';
+import type { Row } from './verdict.ts';
+
+const HELD: Row = { name: 'MySQL', expected: 'passes', seen: 'passes', rule: 'checkout/mysql', ms: 8, held: true };
+const BROKEN: Row = {
+  name: 'Redis PING',
+  expected: 'dropped',
+  seen: 'answered: PONG',
+  rule: '-',
+  ms: 1204,
+  held: false,
+};
+const SECTIONS = [
+  { title: 'First', rows: [HELD] },
+  { title: 'Second', rows: [BROKEN] },
+];
+
+describe('the table', () => {
+  it('aligns its columns over all sections', () =>
+    assert.equal(
+      renderTable(SECTIONS, PLAIN),
+      [
+        '     Scenario    Expected  Seen            Decided by         Time',
+        '  ────────────────────────────────────────────────────────────────',
+        '  First',
+        '  ✓  MySQL       passes    passes          checkout/mysql     8 ms',
+        '  ────────────────────────────────────────────────────────────────',
+        '  Second',
+        '  ✗  Redis PING  dropped   answered: PONG  -               1204 ms',
+        '  ────────────────────────────────────────────────────────────────',
+      ].join('\n'),
+    ));
+  it('is the same with colours, but for the colours', () => {
+    const coloured = renderTable(SECTIONS, COLOURED);
+    assert.notEqual(coloured, renderTable(SECTIONS, PLAIN));
+    assert.equal(stripVTControlCharacters(coloured), renderTable(SECTIONS, PLAIN));
+  });
+});
+
+describe('the summary', () => {
+  it('says that all held', () => assert.match(renderSummary([HELD, HELD], PLAIN), /^2 of 2 held: /));
+  it('says how many did not', () => assert.match(renderSummary([HELD, BROKEN], PLAIN), /^1 of 2 held: .*✗/));
+  it('for programs has each row and the counts', () =>
+    assert.deepEqual(summarize([HELD, BROKEN]), {
+      scenarios: [
+        { name: 'MySQL', expected: 'passes', seen: 'passes', rule: 'checkout/mysql', ms: 8 },
+        { name: 'Redis PING', expected: 'dropped', seen: 'answered: PONG', rule: '-', ms: 1204 },
+      ],
+      passed: 1,
+      failed: 1,
+    }));
+});
