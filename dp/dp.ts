@@ -13,6 +13,7 @@ import { type Parsed, parseCommands } from './protocol/parse.ts';
 import { ERROR_CODE, encodeReport, NO_MAC, type Report } from './protocol/reports.ts';
 import { MAX_COMMAND_BYTES } from './protocol/values.ts';
 import { unixSeconds } from './reports/clock.ts';
+import { Connections } from './reports/connections.ts';
 import { describe } from './reports/describe.ts';
 import { HitCounters } from './reports/hits.ts';
 import { Notifier } from './reports/notifier.ts';
@@ -34,6 +35,7 @@ const CATEGORY: Readonly<Partial<Record<CommandName, Category>>> = {
 };
 const EVENTS_MS = 50;
 const PERIOD_MS = 2000;
+const CONNECTIONS_MS = 6000;
 /** Of a period; the rest is counted and said, so that a storm costs no more than this. */
 const MAX_EVENTS = 4000;
 
@@ -45,6 +47,7 @@ export class Dp implements Disposable {
   readonly #datapath: Datapath;
   readonly #engine: Engine;
   readonly #hits: HitCounters;
+  readonly #connections: Connections;
   readonly #notifier: Notifier | undefined;
   #sequence = 0;
   #events = 0;
@@ -61,20 +64,16 @@ export class Dp implements Disposable {
     this.#socket = stack.use(CommandSocket.bind(options.listen, MAX_COMMAND_BYTES));
     this.#engine = new Engine(this.#datapath);
     this.#hits = new HitCounters(this.#datapath, this.#engine.workloads);
+    this.#connections = new Connections(this.#datapath, this.#engine.workloads);
     this.#lostInKernel = this.#datapath.counter(COUNTER.eventsLost);
     const ring = stack.use(new RingBuffer(this.#datapath.eventsFd(), (sample) => this.#takeEvent(sample)));
     if (!options.isStandalone)
       this.#notifier = stack.use(
         new Notifier(options.notify, (state) => log.debug('ctrl', state, { path: options.notify })),
       );
-    stack.adopt(
-      setInterval(() => ring.consume(), EVENTS_MS),
-      clearInterval,
-    );
-    stack.adopt(
-      setInterval(() => this.#periodically(), PERIOD_MS),
-      clearInterval,
-    );
+    every(stack, EVENTS_MS, () => ring.consume());
+    every(stack, PERIOD_MS, () => this.#periodically());
+    every(stack, CONNECTIONS_MS, () => this.#reportConnections());
     this.#stack = stack.move();
     log.notice('dp started', { ...options, workloads: this.#engine.workloads.all().length });
   }
@@ -154,6 +153,12 @@ export class Dp implements Disposable {
     this.#report(threatReport(event, mac, unixSeconds(event.timeNs)));
   }
 
+  #reportConnections(): void {
+    const { reports, leftOut } = this.#connections.collect();
+    for (const report of reports) this.#report(report);
+    this.#lost += leftOut;
+  }
+
   #periodically(): void {
     for (const report of this.#hits.collect()) this.#report(report);
     const inKernel = this.#datapath.counter(COUNTER.eventsLost);
@@ -171,6 +176,10 @@ export class Dp implements Disposable {
   [Symbol.dispose](): void {
     this.#stack.dispose();
   }
+}
+
+function every(stack: DisposableStack, ms: number, run: () => void): void {
+  stack.adopt(setInterval(run, ms), clearInterval);
 }
 
 /** The first workload that a command is about. */

@@ -3,6 +3,7 @@
 /** Reads and writes one struct at a byte offset. */
 export type Codec<T> = {
   readonly size: number;
+  readonly offsets: { readonly [Field in keyof T]: number };
   write(b: DataView, at: number, v: T): void;
   read(b: DataView, at: number): T;
 };
@@ -61,12 +62,26 @@ export const counter = {
   count: 3,
 } as const;
 
+export const seen = {
+  payloadEgress: 1,
+  payloadIngress: 2,
+  payloads: 3,
+  startEgress: 4,
+  startIngress: 8,
+  finEgress: 16,
+  finIngress: 32,
+  rst: 64,
+  open: 128,
+  tooLate: 256,
+} as const;
+
 export type FqdnName = {
   readonly wire: Uint8Array;
 };
 
 export const fqdnName: Codec<FqdnName> = {
   size: 256,
+  offsets: { wire: 0 },
   write(b, at, v) {
     bytes(b, at + 0, 256).set(v.wire);
   },
@@ -82,6 +97,7 @@ export type FqdnIds = {
 
 export const fqdnIds: Codec<FqdnIds> = {
   size: 8,
+  offsets: { exact: 0, below: 4 },
   write(b, at, v) {
     b.setUint32(at + 0, v.exact, true);
     b.setUint32(at + 4, v.below, true);
@@ -99,6 +115,7 @@ export type Address = {
 
 export const address: Codec<Address> = {
   size: 16,
+  offsets: { high: 0, low: 8 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.high, true);
     b.setBigUint64(at + 8, v.low, true);
@@ -116,6 +133,7 @@ export type AddressNames = {
 
 export const addressNames: Codec<AddressNames> = {
   size: 64,
+  offsets: { count: 0, ids: 4 },
   write(b, at, v) {
     b.setUint32(at + 0, v.count, true);
     v.ids.forEach((item, i) => b.setUint32(at + 4 + i * 4, item, true));
@@ -133,6 +151,7 @@ export type EndpointKey = {
 
 export const endpointKey: Codec<EndpointKey> = {
   size: 12,
+  offsets: { ifindex: 0, mac: 4 },
   write(b, at, v) {
     b.setUint32(at + 0, v.ifindex, true);
     bytes(b, at + 4, 6).set(v.mac);
@@ -155,6 +174,7 @@ export type Endpoint = {
 
 export const endpoint: Codec<Endpoint> = {
   size: 20,
+  offsets: { id: 0, policy: 4, epoch: 8, revision: 12, defaultAction: 16, directions: 17, tap: 18 },
   write(b, at, v) {
     b.setUint32(at + 0, v.id, true);
     b.setUint32(at + 4, v.policy, true);
@@ -186,6 +206,7 @@ export type FlowKey = {
 
 export const flowKey: Codec<FlowKey> = {
   size: 48,
+  offsets: { local: 0, peer: 16, localPort: 32, peerPort: 34, endpoint: 36, protocol: 40 },
   write(b, at, v) {
     address.write(b, at + 0, v.local);
     address.write(b, at + 16, v.peer);
@@ -219,6 +240,7 @@ export type Flow = {
 
 export const flow: Codec<Flow> = {
   size: 72,
+  offsets: { decision: 0, ruleId: 8, name: 12, firstSeen: 16, lastSeen: 20, start: 24, seen: 32, direction: 36, application: 37, sides: 40 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.decision, true);
     b.setUint32(at + 8, v.ruleId, true);
@@ -252,6 +274,7 @@ export type FlowSide = {
 
 export const flowSide: Codec<FlowSide> = {
   size: 16,
+  offsets: { packets: 0, bytes: 8 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.packets, true);
     b.setBigUint64(at + 8, v.bytes, true);
@@ -272,6 +295,7 @@ export type Denial = {
 
 export const denial: Codec<Denial> = {
   size: 24,
+  offsets: { decision: 0, ruleId: 8, reported: 12, unreported: 16, direction: 20 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.decision, true);
     b.setUint32(at + 8, v.ruleId, true);
@@ -296,6 +320,7 @@ export type HitKey = {
 
 export const hitKey: Codec<HitKey> = {
   size: 16,
+  offsets: { endpoint: 0, revision: 4, ruleId: 8 },
   write(b, at, v) {
     b.setUint32(at + 0, v.endpoint, true);
     b.setUint32(at + 4, v.revision, true);
@@ -315,6 +340,7 @@ export type HitCount = {
 
 export const hitCount: Codec<HitCount> = {
   size: 16,
+  offsets: { hits: 0, lastNs: 8 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.hits, true);
     b.setBigUint64(at + 8, v.lastNs, true);
@@ -332,6 +358,7 @@ export type DropKey = {
 
 export const dropKey: Codec<DropKey> = {
   size: 8,
+  offsets: { endpoint: 0, reason: 4 },
   write(b, at, v) {
     b.setUint32(at + 0, v.endpoint, true);
     b.setUint32(at + 4, v.reason, true);
@@ -350,6 +377,7 @@ export type DropCount = {
 
 export const dropCount: Codec<DropCount> = {
   size: 16,
+  offsets: { packets: 0, reported: 8, unreported: 12 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.packets, true);
     b.setUint32(at + 8, v.reported, true);
@@ -372,6 +400,7 @@ export type FragmentKey = {
 
 export const fragmentKey: Codec<FragmentKey> = {
   size: 48,
+  offsets: { source: 0, destination: 16, id: 32, endpoint: 36, protocol: 40 },
   write(b, at, v) {
     address.write(b, at + 0, v.source);
     address.write(b, at + 16, v.destination);
@@ -395,6 +424,7 @@ export type Table = {
 
 export const table: Codec<Table> = {
   size: 8,
+  offsets: { record: 0, count: 4 },
   write(b, at, v) {
     b.setUint32(at + 0, v.record, true);
     b.setUint32(at + 4, v.count, true);
@@ -429,6 +459,7 @@ export type Event = {
 
 export const event: Codec<Event> = {
   size: 160,
+  offsets: { timeNs: 0, key: 8, count: 56, ruleId: 60, revision: 64, ifindex: 68, packetBytes: 72, capturedBytes: 76, etherType: 80, reason: 82, action: 83, packetDirection: 84, flowDirection: 85, application: 86, passed: 87, icmpType: 88, icmpCode: 89, mac: 90, captured: 96 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.timeNs, true);
     flowKey.write(b, at + 8, v.key);

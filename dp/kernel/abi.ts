@@ -72,6 +72,7 @@ ${line((f) => `readonly ${camel(f.name)}: ${tsType(f)};`, '  ')}
 
 export const ${camel(struct.name)}: Codec<${pascal(struct.name)}> = {
   size: ${struct.size},
+  offsets: { ${fields.map(({ name, offset }) => `${camel(name)}: ${offset}`).join(', ')} },
   write(b, at, v) {
 ${line(write, '    ')}
   },
@@ -94,7 +95,7 @@ function numbers(header: string): string {
     .join('');
 }
 
-const SHARED_ENUMS = ['action', 'direction', 'application', 'reason', 'counter'];
+const SHARED_ENUMS = ['action', 'direction', 'application', 'reason', 'counter', 'seen'];
 const { structs, enums, tags } = layout(objectPath);
 const byName = new Map(enums);
 const shared = [...structs.values()].filter(({ name }) => tags.get(name) === 'abi');
@@ -105,6 +106,7 @@ writeFileSync(
 /** Reads and writes one struct at a byte offset. */
 export type Codec<T> = {
   readonly size: number;
+  readonly offsets: { readonly [Field in keyof T]: number };
   write(b: DataView, at: number, v: T): void;
   read(b: DataView, at: number): T;
 };

@@ -14,6 +14,8 @@ import {
   type EndpointKey,
   endpoint,
   endpointKey,
+  type Flow,
+  type FlowKey,
   type FqdnIds,
   type FqdnName,
   flow,
@@ -27,6 +29,7 @@ import {
   RECORD_SIZE,
 } from './abi.gen.ts';
 import type { PinDirectory } from './bpffs.ts';
+import { walkFlows } from './flow-table.ts';
 import {
   closeObject,
   createArray,
@@ -171,6 +174,11 @@ export class Datapath implements Disposable {
 
   eventsFd(): number {
     return this.#fd('events');
+  }
+
+  /** Flows whose last packet's tick is wanted. */
+  walkFlows(isWanted: (lastSeen: number) => boolean): Iterable<[FlowKey, Flow]> {
+    return walkFlows(this.#fd('flows'), isWanted);
   }
 
   /** The flow table, for tests and dumps: a walk of all of it is long when it is full. */

@@ -48,6 +48,26 @@ export const updateElement = checked(
 export const lookupElement = checked('int bpf_map_lookup_elem(int fd, const void *key, void *value)');
 export const deleteElement = checked('int bpf_map_delete_elem(int fd, const void *key)');
 export const nextKey = checked('int bpf_map_get_next_key(int fd, const void *key, void *next)');
+const lookupBatchCall = lib.func(
+  'int bpf_map_lookup_batch(int fd, void *from, void *next, void *keys, void *values, _Inout_ uint32_t *count, void *options)',
+);
+const ENOENT = -2;
+
+/** Reads entries of a hash table in bulk: how many, and whether they are the last. `next` is where to go on `from`. */
+export function lookupBatch(
+  fd: number,
+  from: Uint8Array | null,
+  next: Uint8Array,
+  keys: Uint8Array,
+  values: Uint8Array,
+  count: number,
+): { readonly count: number; readonly isLast: boolean } {
+  const taken: [number] = [count];
+  const result: number = lookupBatchCall(fd, from, next, keys, values, taken, null);
+  if (result < 0 && result !== ENOENT) throw new KernelError('bpf_map_lookup_batch', result);
+  return { count: taken[0], isLast: result === ENOENT };
+}
+
 export const possibleCpus = checked('int libbpf_num_possible_cpus()');
 
 const MapOptions = koffi.struct('bpf_map_create_opts', {

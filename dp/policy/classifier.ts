@@ -1,5 +1,5 @@
 // Compiles a workload's rules into the blob that bpf/include/classifier.h searches. Pure: rules in, bytes out.
-import type { Words as Address } from '../kernel/address.ts';
+import { type Words as Address, compareAddress } from '../kernel/address.ts';
 import { NodePool, PortTree } from './port-tree.ts';
 
 /** Both ends belong to the range. */
@@ -36,10 +36,6 @@ const ZERO: Address = [0, 0, 0, 0];
 
 type Table = { readonly record: number; readonly count: number };
 type Step<T> = { readonly start: T; readonly value: number };
-
-export function compareAddress(a: Address, b: Address): number {
-  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3];
-}
 
 /** The address after this one, or undefined past the last. */
 function successor([a, b, c, d]: Address): Address | undefined {

@@ -1,5 +1,5 @@
 // A workload's policy as the commands build it, and the checks that a schema can't make. Pure.
-import ipaddr from 'ipaddr.js';
+import { compareAddress, wordsOf } from '../kernel/address.ts';
 import type { PolicyConfig, PolicyRule } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/reports.ts';
@@ -55,8 +55,7 @@ function checkRules(rules: readonly PolicyRule[]): void {
 function problemOf(rule: PolicyRule): string | undefined {
   const { sip, sipr = sip, dip, dipr = dip, port, portr = 0, proto, fqdn, ingress, apps = [] } = rule;
   const hasPorts = proto === PROTOCOL.tcp || proto === PROTOCOL.udp;
-  if (ipaddr.parse(sip).kind() !== ipaddr.parse(dip).kind())
-    return `sip ${sip} and dip ${dip} are not of one address family`;
+  if (isIpv6(sip) !== isIpv6(dip)) return `sip ${sip} and dip ${dip} are not of one address family`;
   const range = rangeProblem('sip', sip, sipr) ?? rangeProblem('dip', dip, dipr);
   if (range) return range;
   if (hasPorts && portr !== 0 && portr < port) return `its ports run backwards, from ${port} to ${portr}`;
@@ -69,15 +68,11 @@ function problemOf(rule: PolicyRule): string | undefined {
 }
 
 function rangeProblem(name: string, from: string, to: string): string | undefined {
-  const [first, last] = [ipaddr.parse(from), ipaddr.parse(to)];
-  if (first.kind() !== last.kind()) return `${name} ${from} and ${name}r ${to} are not of one address family`;
-  return Buffer.compare(Buffer.from(first.toByteArray()), Buffer.from(last.toByteArray())) > 0
+  if (isIpv6(from) !== isIpv6(to)) return `${name} ${from} and ${name}r ${to} are not of one address family`;
+  return compareAddress(wordsOf(from), wordsOf(to)) > 0
     ? `its ${name} range runs backwards, from ${from} to ${to}`
     : undefined;
 }
 
-const isZero = (text: string): boolean =>
-  ipaddr
-    .parse(text)
-    .toByteArray()
-    .every((byte) => byte === 0);
+const isIpv6 = (text: string): boolean => text.includes(':');
+const isZero = (text: string): boolean => text === '0.0.0.0' || wordsOf(text).every((word) => word === 0);

@@ -183,6 +183,7 @@ export type Report =
     };
 
 export type ThreatLog = Of<typeof threatLog>;
+export type Connection = Of<typeof connection>;
 export type RuleHits = Of<typeof ruleHits>;
 
 /** A whole datagram. `sequence` is the header's; throws RangeError past MAX_REPORT_BYTES. */

@@ -8,6 +8,7 @@ const nameIn = (names: Readonly<Record<string, number>>, value: number): string 
   Object.entries(names).find(([, number]) => number === value)?.[0] ?? String(value);
 
 export function describe(report: Report): object {
+  if (report.kind === 'connection') return { kind: report.kind, connections: report.connections.length };
   if (report.kind !== 'threatLog') return report;
   const { threat } = report;
   return {

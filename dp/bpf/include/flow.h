@@ -37,6 +37,8 @@ enum seen {
 	SEEN_TOO_LATE = 1 << 8,		/* TCP: it was open before its first packet was seen */
 };
 
+ABI_KEEP(enum seen, seen);
+
 static __always_inline struct flow_key key_of(const struct packet *packet, enum direction direction, __u32 endpoint)
 {
 	bool is_egress = direction == DIRECTION_EGRESS;

@@ -1,0 +1,87 @@
+// Reports the connections that had traffic since the last time, and those that ended.
+import { direction, type Flow, type FlowKey, seen, TICK_SHIFT } from '../kernel/abi.gen.ts';
+import { textOf } from '../kernel/address.ts';
+import type { Datapath } from '../kernel/datapath.ts';
+import { applicationNumber } from '../policy/applications.ts';
+import type { Workload, Workloads } from '../policy/workloads.ts';
+import { packAddress } from '../protocol/address.ts';
+import { CONNECTION_FLAG, type Connection, MAX_REPORT_BYTES, type Report } from '../protocol/reports.ts';
+import { ACTION } from '../protocol/values.ts';
+import { unixSeconds } from './clock.ts';
+
+/** Of one report; 116 bytes each. */
+const PER_REPORT = Math.floor(MAX_REPORT_BYTES / 128);
+/** Of one collection: what is beyond is left out and counted, so that a busy node's walk stays bounded. */
+const MAX_CONNECTIONS = 20_000;
+const ACTION_MASK = 0xffn;
+
+export class Connections {
+  readonly #datapath: Datapath;
+  readonly #workloads: Workloads;
+  #since = nowTicks();
+
+  constructor(datapath: Datapath, workloads: Workloads) {
+    this.#datapath = datapath;
+    this.#workloads = workloads;
+  }
+
+  /** What had traffic since the last call, and how many connections there was no room for. */
+  collect(): { readonly reports: readonly Report[]; readonly leftOut: number } {
+    const since = this.#since;
+    this.#since = nowTicks();
+    const byId = new Map(this.#workloads.all().map((workload) => [workload.state.id, workload]));
+    const connections: Connection[] = [];
+    let leftOut = 0;
+    for (const [key, flow] of this.#datapath.walkFlows((lastSeen) => lastSeen >= since)) {
+      const workload = byId.get(key.endpoint);
+      if (!workload) continue;
+      if (connections.length < MAX_CONNECTIONS) connections.push(connectionOf(key, flow, workload));
+      else leftOut += 1;
+    }
+    const reports: Report[] = [];
+    for (let at = 0; at < connections.length; at += PER_REPORT)
+      reports.push({ kind: 'connection', connections: connections.slice(at, at + PER_REPORT) });
+    return { reports, leftOut };
+  }
+}
+
+const nowTicks = (): number => Number(process.hrtime.bigint() >> BigInt(TICK_SHIFT));
+const secondsOfTick = (tick: number): number => unixSeconds(BigInt(tick) << BigInt(TICK_SHIFT));
+
+const BOTH_FINS = seen.finEgress | seen.finIngress;
+const isClosed = (flow: Flow): boolean => (flow.seen & seen.rst) !== 0 || (flow.seen & BOTH_FINS) === BOTH_FINS;
+
+/** Pure. The rule id means what it meant at the workload's present revision: an older decision is renewed by the next packet. */
+function connectionOf(key: FlowKey, flow: Flow, workload: Workload): Connection {
+  const [local, peer] = [packAddress(textOf(key.local)), packAddress(textOf(key.peer))];
+  const isIngress = flow.direction === direction.ingress;
+  const [client, server] = isIngress ? [peer, local] : [local, peer];
+  const [clientPort, serverPort] = isIngress ? [key.peerPort, key.localPort] : [key.localPort, key.peerPort];
+  const [fromWorkload, toWorkload] = [flow.sides[direction.egress], flow.sides[direction.ingress]];
+  const [sent, received] = isIngress ? [toWorkload, fromWorkload] : [fromWorkload, toWorkload];
+  const action = Number(flow.decision & ACTION_MASK) || ACTION.open;
+  const flags =
+    (isIngress ? CONNECTION_FLAG.ingress : 0) |
+    (action === ACTION.violate ? CONNECTION_FLAG.violation : 0) |
+    (isClosed(flow) ? CONNECTION_FLAG.closed : 0);
+  return {
+    mac: workload.mac,
+    etherType: local.etherType,
+    client: client.bytes,
+    server: server.bytes,
+    clientPort,
+    serverPort,
+    ipProtocol: key.protocol,
+    flags,
+    action,
+    application: applicationNumber(flow.application),
+    ruleId: flow.ruleId,
+    revision: workload.state.revision,
+    firstSeenAt: secondsOfTick(flow.firstSeen),
+    lastSeenAt: secondsOfTick(flow.lastSeen),
+    clientBytes: sent?.bytes ?? 0n,
+    serverBytes: received?.bytes ?? 0n,
+    clientPackets: sent?.packets ?? 0n,
+    serverPackets: received?.packets ?? 0n,
+  };
+}
