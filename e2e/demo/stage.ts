@@ -31,16 +31,26 @@ const MANIFESTS = join(import.meta.dirname, 'manifests');
 /** Tells people what has just been done. */
 export type Say = (text: string) => void;
 
-export type Stage = {
+export type Network = { readonly workload: Namespace; readonly site: WebSite };
+
+export type Stage = Network & {
   readonly lab: Lab;
-  readonly workload: Namespace;
-  readonly site: WebSite;
   readonly podwall: Podwall;
   /** The rule, not applied yet. */
   readonly manifest: string;
 };
 
 export async function setStage(lab: Lab, say: Say): Promise<Stage> {
+  const network = await setNetwork(lab, say);
+  const pod = { namespace: RULE.namespace, name: WORKLOAD.name, netns: network.workload, interface: 'eth0' };
+  const podwall = await startPodwall(lab, { pods: [pod], resolver: DNS_IP });
+  await copyFile(join(MANIFESTS, 'workloads.yaml'), join(podwall.rules.path, 'workloads.yaml'));
+  say('Podwall: etcd, dp, controller and agent run on the node');
+  return { ...network, lab, podwall, manifest: await readFile(join(MANIFESTS, RULE_FILE), 'utf8') };
+}
+
+/** The workload and the servers alone, with nothing of Podwall. */
+export async function setNetwork(lab: Lab, say: Say): Promise<Network> {
   const workload = await lab.addWorkload(WORKLOAD);
   const [mysql, redis, github, dns] = await Promise.all([
     lab.addPeer({ name: 'mysql', ips: [MYSQL_IP] }),
@@ -56,9 +66,5 @@ export async function setStage(lab: Lab, say: Say): Promise<Stage> {
     startDnsmasq(lab, dns, DNS_IP, ZONE),
   ]);
   say(`servers: MariaDB ${MYSQL_IP}, Redis ${REDIS_IP}, nginx as ${GITHUB} ${GITHUB_IP}, DNS ${DNS_IP}`);
-  const pod = { namespace: RULE.namespace, name: WORKLOAD.name, netns: workload, interface: 'eth0' };
-  const podwall = await startPodwall(lab, { pods: [pod], resolver: DNS_IP });
-  await copyFile(join(MANIFESTS, 'workloads.yaml'), join(podwall.rules.path, 'workloads.yaml'));
-  say('Podwall: etcd, dp, controller and agent run on the node');
-  return { lab, workload, site, podwall, manifest: await readFile(join(MANIFESTS, RULE_FILE), 'utf8') };
+  return { workload, site };
 }

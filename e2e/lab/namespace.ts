@@ -1,7 +1,9 @@
 // The network namespaces of a lab, and what runs in them.
+import { existsSync } from 'node:fs';
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Command, mustRun, type RunOptions } from './command.ts';
+import { type Command, mustRun, type RunOptions, run } from './command.ts';
+import { LabError } from './failure.ts';
 
 export const NETNS_DIRECTORY = '/run/netns';
 
@@ -25,8 +27,10 @@ export async function addNamespace(namespace: Namespace, options: RunOptions): P
   await configure(namespace, ['link set lo up'], options);
 }
 
+/** Another run may be deleting it at the same time: that it is gone is what counts. */
 export async function deleteNamespace(namespace: Namespace): Promise<void> {
-  await mustRun(['ip', 'netns', 'delete', namespace.name]);
+  const { stderr } = await run(['ip', 'netns', 'delete', namespace.name]);
+  if (existsSync(namespace.path)) throw new LabError('CommandFailed', `${namespace.name} is not deleted: ${stderr}`);
 }
 
 /** Runs lines of `ip` commands in the namespace; stops with an error at the first that fails. */
@@ -40,8 +44,8 @@ export async function setSysctl(namespace: Namespace, name: string, options: Run
 
 /** Pids of all processes in these namespaces; never of one in the caller's own. */
 export async function processesIn(namespaces: readonly Namespace[]): Promise<number[]> {
-  const inodes = new Set<string>();
-  for (const { path } of namespaces) inodes.add(`net:[${(await stat(path)).ino}]`);
+  const stats = await Promise.all(namespaces.map(({ path }) => stat(path).catch(() => undefined)));
+  const inodes = new Set(stats.filter((found) => found !== undefined).map(({ ino }) => `net:[${ino}]`));
   inodes.delete(await readlink('/proc/self/ns/net'));
   const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry)).map(Number);
   const namespaceOf = await Promise.all(pids.map(networkNamespaceOf));

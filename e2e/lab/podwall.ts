@@ -1,4 +1,5 @@
 // Podwall itself in a lab's node: etcd, dp, the controller and the agent, each a process that can be killed.
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -53,10 +54,13 @@ export async function startPodwall(lab: Lab, { pods, resolver }: PodwallOptions)
   return { rules, etcd, dp, controller, agent };
 }
 
-/** dp with its sockets and pins in the lab's own places. */
-export function startDp(lab: Lab, options: readonly string[] = []): Promise<LabProcess> {
+/** dp with its sockets and pins in the lab's own places. Resolves once it takes commands. */
+export async function startDp(lab: Lab, options = ['-d', 'ctrl,policy,error']): Promise<LabProcess> {
   const places = ['--listen', dpSocket(lab), '--notify', notifySocket(lab), '--pin', lab.pins];
-  return lab.start('dp', lab.node, podwall('dp', [...places, '-d', 'ctrl,policy,error', ...options]));
+  const dp = await lab.start('dp', lab.node, podwall('dp', [...places, ...options]));
+  const probe = async () => existsSync(dpSocket(lab)) || undefined;
+  await waitFor('dp to listen', probe, { timeoutMs: READY_TIMEOUT_MS, signal: lab.signal });
+  return dp;
 }
 
 export const dpSocket = (lab: Lab): string => lab.file('dp.sock');
