@@ -1,11 +1,15 @@
 // From the rules of the protocol to those of the classifier. Pure.
-import { wordsOf } from '../kernel/address.ts';
+import { compareAddress, wordsOf } from '../kernel/address.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { PROTOCOL } from '../protocol/values.ts';
 import { applicationCode } from './applications.ts';
 import type { AddressRange, Rule } from './classifier.ts';
 
 const MAX_PORT = 0xffff;
+/** Where IPv4 lies among the addresses of the kernel: ::ffff:0:0/96. */
+const IPV4 = { from: wordsOf('0.0.0.0'), to: wordsOf('255.255.255.255') } as const;
+const BELOW_IPV4 = wordsOf('::fffe:ffff:ffff');
+const ABOVE_IPV4 = wordsOf('::1:0:0:0');
 
 /**
  * The classifier's rules, in the order of the policy. A rule with applications becomes one rule an application, with
@@ -16,18 +20,36 @@ export function classifierRules(rules: readonly PolicyRule[], nameId: (fqdn: str
 }
 
 function expand(rule: PolicyRule, nameId: (fqdn: string) => number): Omit<Rule, 'rank'>[] {
-  const source = rangeOf(rule.sip, rule.sipr);
-  const destination = rangeOf(rule.dip, rule.dipr);
   const shared = {
     direction: rule.ingress ? ('ingress' as const) : ('egress' as const),
-    local: rule.ingress ? destination : source,
-    peer: rule.fqdn ? { fqdnId: nameId(rule.fqdn) } : { range: rule.ingress ? source : destination },
     proto: rule.proto,
     ...portsOf(rule),
   };
   const { apps = [] } = rule;
-  if (apps.length === 0) return [{ ...shared, id: rule.id, action: rule.action, apps: [] }];
-  return apps.map(({ app, action, rid }) => ({ ...shared, id: rid, action, apps: [applicationCode(app)] }));
+  return endsOf(rule, nameId).flatMap((ends) => {
+    if (apps.length === 0) return [{ ...shared, ...ends, id: rule.id, action: rule.action, apps: [] }];
+    return apps.map(({ app, action, rid }) => ({ ...shared, ...ends, id: rid, action, apps: [applicationCode(app)] }));
+  });
+}
+
+/** Both ends of a packet are of one family: where a rule's ranges are of IPv6, it is enough that one leaves IPv4 out. */
+function endsOf(rule: PolicyRule, nameId: (fqdn: string) => number): Pick<Rule, 'local' | 'peer'>[] {
+  const source = rangeOf(rule.sip, rule.sipr);
+  const destination = rangeOf(rule.dip, rule.dipr);
+  const [local, peer] = rule.ingress ? [destination, source] : [source, destination];
+  if (!rule.fqdn) return ofOneFamily(peer).map((range) => ({ local, peer: { range } }));
+  const fqdnId = nameId(rule.fqdn);
+  return ofOneFamily(local).map((range) => ({ local: range, peer: { fqdnId } }));
+}
+
+/** A range of IPv4 as it is; one of IPv6 in two where IPv4 lies within it. */
+function ofOneFamily(range: AddressRange): AddressRange[] {
+  const isAroundIpv4 = compareAddress(range.from, IPV4.from) < 0 && compareAddress(range.to, IPV4.to) > 0;
+  if (!isAroundIpv4) return [range];
+  return [
+    { from: range.from, to: BELOW_IPV4 },
+    { from: ABOVE_IPV4, to: range.to },
+  ];
 }
 
 /** Absent: the one address. */
