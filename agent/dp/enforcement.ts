@@ -77,6 +77,11 @@ export class Enforcement implements Disposable {
     return { ...(inForce && { inForce }), ...(error !== undefined && { error }) };
   }
 
+  /** Every policy that dp has confirmed. */
+  inForce(): ComputedPolicy[] {
+    return [...this.#workloads.values()].flatMap(({ inForce }) => inForce ?? []);
+  }
+
   /** The workload that a report of dp is about. */
   targetOf(mac: string): Target | undefined {
     return this.#workloads.get(mac)?.target;

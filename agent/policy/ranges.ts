@@ -48,6 +48,8 @@ export function isGlobalIpv6(text: string): boolean {
   return address.kind() === 'ipv6' && !['linkLocal', 'loopback', 'unspecified'].includes(address.range());
 }
 
+export const isLinkLocal = (text: string): boolean => ipaddr.parse(text).range() === 'linkLocal';
+
 function compareRanges(a: AddressRange, b: AddressRange): number {
   if (a.family !== b.family) return a.family === 'ipv4' ? -1 : 1;
   if (a.first !== b.first) return a.first < b.first ? -1 : 1;

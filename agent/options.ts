@@ -1,0 +1,119 @@
+// The command line. Pure.
+import { isIP } from 'node:net';
+import { parseArgs } from 'node:util';
+
+export const USAGE = `podwall-agent: computes the policies of a node's workloads and has dp enforce them
+
+usage: node agent/main.ts --node NAME --etcd URL --workloads netns:FILE --resolver IP[:PORT] [options]
+
+  --node NAME             name of this node, as the controller calls it
+  --etcd URL              where etcd listens: http://10.0.0.1:2379, or https:// with the three files below
+  --etcd-ca FILE          certificate authority of etcd, PEM
+  --etcd-cert FILE        this agent's certificate for etcd, PEM
+  --etcd-key FILE         its key, PEM
+  --workloads netns:FILE  YAML or JSON list of {namespace, name, uid, netns: /run/netns/x, interface: eth0}
+  --resolver IP[:PORT]    DNS server that domain names of rules are looked up at; an IPv6 address with a port in brackets
+  --dp PATH               socket of dp (default /tmp/dp_listen.sock)
+  --notify PATH           socket that dp reports to (default /tmp/ctrl_listen.sock)
+  --log-level LEVEL       trace, debug, info, warn, error or silent (default info)
+  --help, --version
+`;
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+const DNS_PORT = 53;
+const MAX_PORT = 0xffff;
+
+export class UsageError extends Error {
+  readonly code = 'USAGE';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}
+
+export type Run = {
+  readonly kind: 'run';
+  readonly node: string;
+  readonly etcdUrl: string;
+  /** Paths of PEM files. */
+  readonly etcdTls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+  readonly workloadsPath: string;
+  readonly resolver: { readonly address: string; readonly port: number };
+  readonly dpPath: string;
+  readonly notifyPath: string;
+  readonly logLevel: string;
+};
+export type CommandLine = { readonly kind: 'help' } | { readonly kind: 'version' } | Run;
+
+const options = {
+  node: { type: 'string' },
+  etcd: { type: 'string' },
+  'etcd-ca': { type: 'string' },
+  'etcd-cert': { type: 'string' },
+  'etcd-key': { type: 'string' },
+  workloads: { type: 'string' },
+  resolver: { type: 'string' },
+  dp: { type: 'string', default: '/tmp/dp_listen.sock' },
+  notify: { type: 'string', default: '/tmp/ctrl_listen.sock' },
+  'log-level': { type: 'string', default: 'info' },
+  help: { type: 'boolean', default: false },
+  version: { type: 'boolean', default: false },
+} as const;
+
+/** Throws UsageError, which says what to do. */
+export function readCommandLine(args: readonly string[]): CommandLine {
+  const values = parse(args);
+  if (values.help) return { kind: 'help' };
+  if (values.version) return { kind: 'version' };
+  if (!LOG_LEVELS.includes(values['log-level']))
+    throw new UsageError(`--log-level ${values['log-level']}: give one of ${LOG_LEVELS.join(', ')}`);
+  const etcdUrl = required('etcd', values.etcd);
+  if (!/^https?:\/\/[^/]+$/.test(etcdUrl))
+    throw new UsageError(`--etcd ${etcdUrl}: give a URL as http://10.0.0.1:2379`);
+  const tls = readTls(values['etcd-ca'], values['etcd-cert'], values['etcd-key']);
+  return {
+    kind: 'run',
+    node: required('node', values.node),
+    etcdUrl,
+    ...(tls && { etcdTls: tls }),
+    workloadsPath: readWorkloads(required('workloads', values.workloads)),
+    resolver: readResolver(required('resolver', values.resolver)),
+    dpPath: values.dp,
+    notifyPath: values.notify,
+    logLevel: values['log-level'],
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options, strict: true }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function required(name: string, value: string | undefined): string {
+  if (value === undefined || value === '') throw new UsageError(`--${name} is missing`);
+  return value;
+}
+
+function readTls(ca?: string, cert?: string, key?: string): Run['etcdTls'] {
+  if ((cert === undefined) !== (key === undefined)) throw new UsageError('give --etcd-cert and --etcd-key together');
+  if (cert !== undefined && ca === undefined) throw new UsageError('give --etcd-ca with --etcd-cert');
+  return ca === undefined ? undefined : { ca, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+}
+
+function readWorkloads(text: string): string {
+  const [, path] = /^netns:(.+)$/.exec(text) ?? [];
+  if (path === undefined) throw new UsageError(`--workloads ${text}: give netns: and the path of a file`);
+  return path;
+}
+
+function readResolver(text: string): Run['resolver'] {
+  const [, host = text, port = DNS_PORT] = (isIP(text) === 0 && /^(.+):(\d+)$/.exec(text)) || [];
+  const resolver = { address: host.replace(/^\[(.+)\]$/, '$1'), port: Number(port) };
+  if (isIP(resolver.address) === 0 || resolver.port < 1 || resolver.port > MAX_PORT)
+    throw new UsageError(`--resolver ${text}: give an IP address, with a port if it is not ${DNS_PORT}`);
+  return resolver;
+}
