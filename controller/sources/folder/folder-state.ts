@@ -2,7 +2,7 @@
 import type { Refusal } from '../../api/parse.ts';
 import { describe, type Resource } from '../../api/resources.ts';
 import { type Declared, declare } from '../declared.ts';
-import { claimsOf, type ManifestFile, parseManifestFile } from './manifest-file.ts';
+import { claimsOf, type ManifestFile, nameOf, parseManifestFile } from './manifest-file.ts';
 
 /** The folder's files by name, each with its text or why it can't be read. */
 export type Scan = ReadonlyMap<string, { readonly text: string } | { readonly error: string }>;
@@ -85,17 +85,16 @@ function precedence(a: string, stateA: FileState, b: string, stateB: FileState, 
   return rank(a, stateA) - rank(b, stateB) || (a < b ? -1 : 1);
 }
 
+/** Adds to `owners` what the file claims; answers what another has already. */
 function findConflicts(file: string, resources: readonly Resource[], owners: Map<string, string>): Refusal[] {
-  return resources.flatMap((resource) =>
-    claimsOf(resource).flatMap((claim) => {
-      const owner = owners.get(claim);
-      if (owner === undefined || owner === file) {
-        owners.set(claim, file);
-        return [];
-      }
-      return [{ resource, message: `${file}: ${describe(resource)}: ${claim} is already declared in ${owner}` }];
-    }),
-  );
+  return resources.flatMap((resource) => {
+    const claims = claimsOf(resource);
+    const taken = claims.find((claim) => (owners.get(claim) ?? file) !== file);
+    for (const claim of claims) owners.set(claim, owners.get(claim) ?? file);
+    if (!taken) return [];
+    const message = `${nameOf(taken, resource)} is already declared in ${owners.get(taken)}`;
+    return [{ resource, message: `${file}: ${describe(resource)}: ${message}` }];
+  });
 }
 
 /** What a file that is on its way out had is declared for as long as no other file has taken it over. */

@@ -1,6 +1,7 @@
 // One file of manifests: valid as a whole or not at all.
 import { parseManifest, type Refusal, unwrapList } from '../../api/parse.ts';
 import { describe, type Resource } from '../../api/resources.ts';
+import { sizeFault } from '../../compile/rules.ts';
 import { parseYaml } from '../../yaml.ts';
 
 export type ManifestFile = {
@@ -22,30 +23,37 @@ export function parseManifestFile(file: string, text: string): ManifestFile {
       continue;
     }
     for (const manifest of unwrapList(document.value)) {
-      const parsed = parseManifest(manifest);
-      if ('resource' in parsed) resources.push(parsed.resource);
-      else
-        parsed.refusals.forEach((refusal) => {
-          refuse(refusal.resource ? refusal : { ...refusal, message: `document ${index + 1}: ${refusal.message}` });
-        });
+      const read = readManifest(manifest);
+      resources.push(...read.resources);
+      for (const { resource, message } of read.refusals) {
+        refuse({ resource, message: resource ? message : `document ${index + 1}: ${message}` });
+      }
     }
   }
-  for (const [claim, { resource, count }] of countClaims(resources)) {
-    if (count > 1)
-      refuse({ resource, message: `${describe(resource)}: ${claim} is declared ${count} times in this file` });
+  const claimed = new Set<string>();
+  for (const resource of resources) {
+    const claims = claimsOf(resource);
+    const twice = claims.find((claim) => claimed.has(claim));
+    if (twice)
+      refuse({ resource, message: `${describe(resource)}: ${nameOf(twice, resource)} is declared twice here` });
+    for (const claim of claims) claimed.add(claim);
   }
   return { resources, refusals };
+}
+
+function readManifest(manifest: unknown): ManifestFile {
+  const parsed = parseManifest(manifest);
+  if ('refusals' in parsed) return { resources: [], refusals: parsed.refusals };
+  const { resource } = parsed;
+  const isRule = resource.kind === 'NetworkRule' || resource.kind === 'ClusterNetworkRule';
+  const fault = isRule ? sizeFault(resource) : undefined;
+  if (fault) return { resources: [], refusals: [{ resource, message: `${describe(resource)}: ${fault}` }] };
+  return { resources: [resource], refusals: [] };
 }
 
 /** What only one resource may have: its name among its kind, and its uid. */
 export const claimsOf = (resource: Resource): string[] => [describe(resource), `uid ${resource.uid}`];
 
-function countClaims(resources: readonly Resource[]): Map<string, { resource: Resource; count: number }> {
-  const counts = new Map<string, { resource: Resource; count: number }>();
-  for (const resource of resources) {
-    for (const claim of new Set(claimsOf(resource))) {
-      counts.set(claim, { resource, count: (counts.get(claim)?.count ?? 0) + 1 });
-    }
-  }
-  return counts;
-}
+/** A claim in a message that already says which resource it is about. */
+export const nameOf = (claim: string, resource: Resource): string =>
+  claim === describe(resource) ? 'it' : `its ${claim}`;
