@@ -2,7 +2,7 @@
 import { type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A line has level, time (RFC 3339), event, and the event's own fields. */
