@@ -1,4 +1,5 @@
 // Plays the scenarios with real clients in the workload's namespace: without a rule, with one, and while it changes.
+import { DEFAULT_RULE } from '@podwall/controller/api/keyspace.ts';
 import type { Command, Completed } from '../lab/command.ts';
 import { Conversation } from '../lab/conversation.ts';
 import { inside } from '../lab/namespace.ts';
@@ -63,7 +64,7 @@ const clientsOf = ({ site }: Stage): readonly Client[] => [
     endpoint: { ip: DNS_IP, port: 53 },
     command: dnsQuestion(DNS_IP, TEST_NAME),
     answer: TEST_NAME_IP,
-    rule: named('(default)'),
+    rule: named(DEFAULT_RULE),
     isAllowed: false,
   },
   {
@@ -71,7 +72,7 @@ const clientsOf = ({ site }: Stage): readonly Client[] => [
     endpoint: { ip: GITHUB_IP, port: 443 },
     command: plainHttpRequest(site),
     answer: '400', // what nginx says to plain HTTP on its TLS port
-    rule: named('(default)'),
+    rule: named(DEFAULT_RULE),
     isAllowed: false,
   },
 ];

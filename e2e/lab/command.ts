@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { LabError } from './failure.ts';
+import { sendSignal } from './signal.ts';
 
 export type Command = readonly [program: string, ...args: string[]];
 
@@ -65,6 +66,6 @@ async function hasStarted(child: ChildProcessWithoutNullStreams, program: string
 }
 
 function kill(child: ChildProcessWithoutNullStreams): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  process.kill(-child.pid, 'SIGKILL');
+  if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+    sendSignal(-child.pid, 'SIGKILL');
 }

@@ -6,6 +6,7 @@ import { mustRun } from './command.ts';
 import { LabError } from './failure.ts';
 import { deleteNamespace, inside, type Namespace, NETNS_DIRECTORY, namespaceNamed, processesIn } from './namespace.ts';
 import { BPFFS, directoryOf, labOfName, makerOf, namespaceOf, pinsOf } from './naming.ts';
+import { isRunning, sendSignal } from './signal.ts';
 import { poll, waitFor } from './wait.ts';
 
 const KEPT = 'kept';
@@ -62,22 +63,10 @@ async function namespacesOf(id: string): Promise<Namespace[]> {
 async function endProcesses(namespaces: readonly Namespace[], pids: readonly number[]): Promise<void> {
   const remaining = async () => [...(await processesIn(namespaces)), ...pids.filter(isRunning)];
   const none = async () => (await remaining()).length === 0 || undefined;
-  signalAll(await remaining(), 'SIGTERM');
+  for (const pid of await remaining()) sendSignal(pid, 'SIGTERM');
   if (await poll(none, { timeoutMs: STOP_TIMEOUT_MS })) return;
-  signalAll(await remaining(), 'SIGKILL');
+  for (const pid of await remaining()) sendSignal(pid, 'SIGKILL');
   await waitFor('the lab’s killed processes to end', none, { timeoutMs: KILL_TIMEOUT_MS });
-}
-
-function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids.filter(isRunning)) process.kill(pid, signal);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false; // no such process: root may signal any
-  }
 }
 
 /** Pinned programs outlive dp by design, so dp itself is asked to take them away. */

@@ -2,10 +2,9 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Threat } from '@podwall/controller/api/keyspace.ts';
+import type { NetworkRuleStatus, RuleHits } from '@podwall/controller/api/status.ts';
 import { parse, parseDocument } from 'yaml';
 import { waitFor } from './wait.ts';
-
-export type RuleHits = { readonly name: string; readonly hits: number };
 
 export type RuleStatus = {
   /** The generation whose every rule is in force for every workload; 0: none yet. */
@@ -74,27 +73,16 @@ export class RuleFolder {
   }
 }
 
-type StatusFile = {
-  readonly status?: {
-    readonly conditions?: readonly {
-      readonly type: string;
-      readonly status: string;
-      readonly observedGeneration: number;
-      readonly message: string;
-    }[];
-    readonly rules?: readonly RuleHits[];
-    readonly threats?: { readonly last: readonly Threat[] };
-  };
-};
+type StatusFile = { readonly status?: NetworkRuleStatus };
 
 export function parseStatus(text: string): RuleStatus {
-  const { status } = (parse(text) ?? {}) as StatusFile; // the controller writes it by its own schema of a status
-  const programmed = status?.conditions?.find(({ type }) => type === 'Programmed');
+  const { status } = (parse(text) ?? {}) as StatusFile; // what the controller writes into the file is of this type
+  const programmed = status?.conditions.find(({ type }) => type === 'Programmed');
   return {
     programmedGeneration: programmed?.status === 'True' ? programmed.observedGeneration : 0,
     message: programmed?.message ?? '',
     rules: status?.rules ?? [],
-    threats: status?.threats?.last ?? [],
+    threats: status?.threats.last ?? [],
   };
 }
 
