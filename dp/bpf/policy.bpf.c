@@ -46,7 +46,9 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	};
 	struct denial *denial = bpf_map_lookup_elem(&denials, key);
 
-	if (denial && denial->decision >> 32 == endpoint->epoch && denial->direction == flow.direction) {
+	/* What its application was denied for says nothing of the next connection on these ports. */
+	if (denial && denial->decision >> 32 == endpoint->epoch && denial->decision & FLOW_UNIDENTIFIED &&
+	    denial->direction == flow.direction) {
 		flow.decision = denial->decision;
 		flow.rule_id = denial->rule_id;
 		return deny(skb, packet, endpoint, key, &flow);
