@@ -167,7 +167,7 @@ const padded = (ids: readonly number[]): AddressNames => ({
 });
 
 function asCommandError(name: CommandName, error: unknown): CommandError {
-  if (error instanceof CommandError) return error;
+  if (error instanceof CommandError) return error.command ? error : new CommandError(name, error.code, error.message);
   if (error instanceof PolicyTooLarge || error instanceof PoliciesFull)
     return new CommandError(name, ERROR_CODE.policyTooLarge, `${name}: ${error.message}`);
   if (error instanceof KernelError) return new CommandError(name, ERROR_CODE.kernelFailed, `${name}: ${error.message}`);

@@ -63,7 +63,7 @@ export class Names {
       }
   }
 
-  /** The id of a name or pattern, a new one where it has none. Throws CommandError where there are too many. */
+  /** The id of a name or pattern, a new one where it has none. Throws CommandError where there are too many: nothing changes. */
   idOf(fqdn: string): number {
     const name = canonical(fqdn);
     const known = this.#ids.get(name);
@@ -76,7 +76,10 @@ export class Names {
       );
     this.#last += 1;
     this.#ids.set(name, this.#last);
-    return this.#last;
+    const problem = isPattern(name) ? problemOf(name, this.underPattern(name)) : undefined;
+    if (!problem) return this.#last;
+    this.#ids.delete(name);
+    throw problem;
   }
 
   /** Ids of a base name, for the kernel's table: of the name itself and of the pattern over it; 0 is none. */
@@ -99,14 +102,10 @@ export class Names {
     this.idOf(name);
     this.#assign(name, new Set(addresses));
     const changes = this.#changes([...(before ?? []), ...addresses]);
-    const full = [...changes].find(([, ids]) => ids.length > NAMES_PER_ADDRESS);
-    if (!full) return changes;
+    const problem = problemOf(name, changes);
+    if (!problem) return changes;
     this.#assign(name, before);
-    throw new CommandError(
-      'ctrl_cfg_set_fqdn',
-      ERROR_CODE.policyTooLarge,
-      `${name}: ${full[0]} would have ${full[1].length} names of rules; ${NAMES_PER_ADDRESS} are all that fit`,
-    );
+    throw problem;
   }
 
   removeAddresses(fqdn: string): AddressChange {
@@ -146,4 +145,13 @@ export class Names {
     const matching = new Set(names.flatMap((name) => [name, ...patternsOver(name)]));
     return [...matching].flatMap((name) => this.#ids.get(name) ?? []).sort((a, b) => a - b);
   }
+}
+
+/** What does not fit the kernel's table of addresses. */
+function problemOf(name: string, changes: AddressChange): CommandError | undefined {
+  const full = [...changes].find(([, ids]) => ids.length > NAMES_PER_ADDRESS);
+  if (!full) return undefined;
+  const [address, { length }] = full;
+  const text = `${name}: ${address} would have ${length} names of rules; ${NAMES_PER_ADDRESS} are all that fit`;
+  return new CommandError(undefined, ERROR_CODE.policyTooLarge, text);
 }
