@@ -37,13 +37,10 @@ export function surveyWorkloads(
     if (silent.has(node)) continue;
     const seen = reports.workloads.get(uid);
     const report = seen?.node === node ? seen.report : undefined;
-    if (report?.realized[resourceUid] === generation) {
-      programmed.push(pod);
-      continue;
-    }
-    unfinished.add(node);
-    if (report?.error === undefined) pending.push(pod);
-    else failures.push(`node ${node}: ${pod}: ${report.error}`);
+    if (report?.error !== undefined) failures.push(`node ${node}: ${pod}: ${report.error}`);
+    else if (report?.realized[resourceUid] === generation) programmed.push(pod);
+    else pending.push(pod);
+    if (programmed.at(-1) !== pod) unfinished.add(node);
   }
   return {
     nodes,
