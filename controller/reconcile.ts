@@ -1,5 +1,5 @@
 // Brings etcd and status to what is declared, whenever a manifest, a report or etcd itself changes.
-import { keys } from './api/keyspace.ts';
+import { keys, type PublishedResource } from './api/keyspace.ts';
 import { describe, type Pod, type ResourceId } from './api/resources.ts';
 import { readGroupMember, readPublishedResource } from './api/stored.ts';
 import { type Compiled, compile } from './compile/compile.ts';
@@ -88,8 +88,17 @@ export class Reconciler implements AsyncDisposable {
       compiled: this.#compiled,
       generations: this.#generations,
       reports: this.#reports,
+      published: (id) => this.#published(id),
       now: new Date().toISOString(),
     });
+  }
+
+  #published(id: ResourceId): PublishedResource | undefined {
+    for (const [key, { value }] of this.#mirror.entries) {
+      const resource = key.startsWith(keys.rulesPrefix) ? readPublishedResource(value) : undefined;
+      if (resource && describe(resource) === describe(id)) return resource;
+    }
+    return undefined;
   }
 
   /** What an earlier run published says which generations and addresses were last known. */

@@ -1,4 +1,5 @@
 // Shows the status of every rule, in files and, where it turned, in the log.
+import type { PublishedResource } from '../api/keyspace.ts';
 import { describe, type ResourceId } from '../api/resources.ts';
 import { CONDITION, type Condition } from '../api/status.ts';
 import type { Compiled } from '../compile/compile.ts';
@@ -14,6 +15,8 @@ export type Situation = {
   readonly compiled: Compiled;
   readonly generations: ReadonlyMap<string, Generation>;
   readonly reports: ReportBook;
+  /** The resource as it is published now, whichever run published it. */
+  readonly published: (id: ResourceId) => PublishedResource | undefined;
   /** RFC 3339. */
   readonly now: string;
 };
@@ -50,7 +53,7 @@ export class StatusBoard {
 
 /** Those of all rules in force, then those of rules that were never valid. */
 function statusesOf(
-  { declared, compiled, generations, reports, now }: Situation,
+  { declared, compiled, generations, reports, published, now }: Situation,
   conditionsOf: (id: ResourceId) => readonly Condition[],
 ): ResourceStatus[] {
   const refusals = new Map<string, { id: ResourceId; messages: string[] }>();
@@ -76,7 +79,7 @@ function statusesOf(
   });
   const neverValid = [...refusals.values()].map(({ id, messages }) => ({
     id,
-    status: refusedStatus(messages, conditionsOf(id), now),
+    status: refusedStatus(messages, published(id), conditionsOf(id), now),
   }));
   return [...inForce, ...neverValid];
 }

@@ -250,7 +250,7 @@ describe('a status says', () => {
     assert.equal(condition(found, 'Programmed').status, 'True');
   });
   it('that nothing is in force of a rule that was never valid', () => {
-    const found = refusedStatus(['a.yaml: one'], [], NOW);
+    const found = refusedStatus(['a.yaml: one'], undefined, [], NOW);
     assert.equal(condition(found, 'Accepted').message, 'a.yaml: one');
     assert.partialDeepStrictEqual(condition(found, 'Programmed'), { status: 'False', reason: 'NotAccepted' });
   });

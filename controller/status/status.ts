@@ -1,5 +1,5 @@
 // The status of one rule: pure, from the rule, the pods it selects and what agents report.
-import { DEFAULT_RULE, MAX_THREATS } from '../api/keyspace.ts';
+import { DEFAULT_RULE, MAX_THREATS, type PublishedResource } from '../api/keyspace.ts';
 import type { Pod, Rule } from '../api/resources.ts';
 import { CONDITION, type Condition, type NetworkRuleStatus, type RuleHits } from '../api/status.ts';
 import { sumHits } from '../reports/counters.ts';
@@ -39,23 +39,27 @@ export function computeStatus(input: StatusInput): NetworkRuleStatus {
   };
 }
 
-/** Of a rule that no valid version is known of. */
+/** Of a rule of which this run knows no valid version; `kept` is what an earlier one published and is in force still. */
 export function refusedStatus(
   refusals: readonly string[],
+  kept: PublishedResource | undefined,
   before: readonly Condition[],
   now: string,
 ): NetworkRuleStatus {
-  const generation = 0;
-  const programmed = {
+  const observedGeneration = kept?.generation ?? 0;
+  const programmed: Untimed = {
     type: CONDITION.programmed,
-    status: 'False',
-    reason: 'NotAccepted',
-    message: 'Nothing of it is in force.',
-    observedGeneration: generation,
-  } as const;
+    status: kept ? 'Unknown' : 'False',
+    reason: kept ? 'Kept' : 'NotAccepted',
+    message: kept ? `Generation ${kept.generation}, published earlier, stays in force.` : 'Nothing of it is in force.',
+    observedGeneration,
+  };
   return {
-    observedGeneration: generation,
-    conditions: [withTime(acceptedCondition(generation, refusals), before, now), withTime(programmed, before, now)],
+    observedGeneration,
+    conditions: [
+      withTime(acceptedCondition(observedGeneration, refusals), before, now),
+      withTime(programmed, before, now),
+    ],
     workloads: { desired: 0, programmed: 0 },
     nodes: { desired: 0, programmed: 0 },
     rules: [],
