@@ -49,8 +49,7 @@ export class DpClient implements Disposable {
   async enforce(datagrams: readonly Uint8Array[], macs: number): Promise<number> {
     const start = performance.now();
     this.send(datagrams);
-    for (let realized = 0; realized < macs; )
-      if ((await this.#next()).kind === 'policyRealized') realized += 1;
+    for (let realized = 0; realized < macs; ) if ((await this.#next()).kind === 'policyRealized') realized += 1;
     return performance.now() - start;
   }
 

@@ -16,9 +16,14 @@ export function ruleset(form: Form, rules: readonly PolicyRule[], workloads: rea
   const policy = isMap ? ['ip daddr . meta l4proto . th dport vmap @rules'] : rules.map(line);
   return [
     `table ${TABLE} {`,
-    map('workloads', 'ipv4_addr : verdict', '', workloads.map((ip) => `${ip} : jump policy`)),
+    map(
+      'workloads',
+      'ipv4_addr : verdict',
+      '',
+      workloads.map((ip) => `${ip} : jump of_workload`),
+    ),
     isMap ? map('rules', 'ipv4_addr . inet_proto . inet_service : verdict', 'flags interval;', elements) : '',
-    'chain policy {',
+    'chain of_workload {',
     ...policy,
     rules.length > 0 ? 'drop' : 'accept',
     '}',

@@ -84,4 +84,5 @@ export function overlapping(count: number, seed = 2): PolicyRule[] {
   });
 }
 
-export const RULE_SETS = { groups, nested, overlapping } as const;
+export const RULE_SETS = { benign: groups, nested, overlapping } as const;
+export type RuleSetName = keyof typeof RULE_SETS;

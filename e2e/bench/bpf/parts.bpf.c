@@ -3,7 +3,6 @@
 
 #include "policy.bpf.c"
 
-#define POLICY 1
 #define SOURCE_PORT_AT 34	/* Ethernet and IPv4 without options */
 
 struct {
@@ -20,7 +19,10 @@ struct {
 	__type(value, __u32);
 } next_port SEC(".maps");
 
-/* What policy 1 says of the flow in `question`, opened by the workload: the rank of the rule. */
+/*
+ * What a policy says of the flow in `question`, opened by the workload: the rank of the rule. Which policy is in the
+ * place of the endpoint.
+ */
 SEC("tc")
 int classify_question(struct __sk_buff *skb __attribute__((unused)))
 {
@@ -36,7 +38,7 @@ int classify_question(struct __sk_buff *skb __attribute__((unused)))
 		.direction = DIRECTION_EGRESS,
 	};
 
-	return classify(POLICY, &query).base;
+	return classify(flow->endpoint, &query).base;
 }
 
 static __always_inline void take_next_port(struct __sk_buff *skb)
