@@ -13,12 +13,20 @@
 #include "identification.h"
 #include "verdict.h"
 
-/* The packet at hand, off the stack. No program of ours interrupts another on its CPU: both run with softirqs off. */
+/*
+ * The packet at hand, and a copy of its endpoint: the kernel may give the memory of an entry that dp has replaced to
+ * another. Off the stack. No program of ours interrupts another on its CPU: both run with softirqs off.
+ */
+struct work {
+	struct packet packet;
+	struct endpoint endpoint;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct packet);
+	__type(value, struct work);
 } scratch SEC(".maps");
 
 /* Counts a rule's hit where it decides on a flow for the first time, or turns what was decided. */
@@ -127,12 +135,15 @@ static __always_inline int police_flow(struct __sk_buff *skb, const struct packe
 static __always_inline int police(struct __sk_buff *skb, enum direction direction)
 {
 	__u32 zero = 0;
-	struct packet *packet = bpf_map_lookup_elem(&scratch, &zero);
+	struct work *work = bpf_map_lookup_elem(&scratch, &zero);
 	bool is_own;
 	int verdict;
 
-	if (!packet)
+	if (!work)
 		return PASS;
+
+	struct packet *packet = &work->packet;
+
 	__builtin_memset(packet, 0, sizeof(*packet));
 
 	enum packet_kind kind = read_packet(skb, direction, packet);
@@ -141,9 +152,9 @@ static __always_inline int police(struct __sk_buff *skb, enum direction directio
 	if (!found)
 		return PASS;
 
-	/* A copy: the kernel may give the memory of an entry that dp has replaced to another. */
-	struct endpoint copy = *found, *endpoint = &copy;
+	struct endpoint *endpoint = &work->endpoint;
 
+	*endpoint = *found;
 	if (!is_own && direction == DIRECTION_EGRESS)
 		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_MAC);
 	switch (kind) {

@@ -16,6 +16,11 @@ static __always_inline bool is_policed(const struct endpoint *endpoint, __u32 di
 	return endpoint->policy && endpoint->directions & (direction == DIRECTION_INGRESS ? 1 : 2);
 }
 
+static __always_inline bool is_zero(const __u8 mac[6])
+{
+	return !(mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]);
+}
+
 /* The workload with this MAC, or else the interface's own entry, and then `is_own` is false. */
 static __always_inline struct endpoint *find_endpoint(__u32 ifindex, const __u8 mac[6], bool *is_own)
 {
@@ -25,7 +30,7 @@ static __always_inline struct endpoint *find_endpoint(__u32 ifindex, const __u8 
 
 	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &key);
 
-	*is_own = endpoint;
+	*is_own = endpoint && !is_zero(mac);
 	if (endpoint)
 		return endpoint;
 	__builtin_memset(key.mac, 0, sizeof(key.mac));
