@@ -56,6 +56,7 @@ struct packet {
 	__u32 ip_end;				/* where the IP packet ends in the frame; 0: with it (super-packets) */
 	__u8 tcp_flags;
 	__u8 icmp_type, icmp_code;
+	__u8 hop_limit;				/* of IPv6 */
 	bool is_first_fragment;
 	__u8 mac[6];				/* the workload’s own side */
 	__u32 direction;			/* enum direction of the packet */
@@ -88,7 +89,7 @@ struct icmp_header {
 	__be16 checksum, identifier, sequence;
 };
 
-/* RFC 792, RFC 4443. */
+/* RFC 792, RFC 4443, RFC 4861, RFC 3810. */
 enum icmp_type {
 	ICMP_ECHO_REPLY = 0,
 	ICMP_UNREACHABLE = 3,
@@ -99,6 +100,11 @@ enum icmp_type {
 	ICMP_PARAMETER_PROBLEM = 12,
 	ICMPV6_ECHO_REQUEST = 128,
 	ICMPV6_ECHO_REPLY = 129,
+	LISTENER_QUERY = 130,
+	LISTENER_DONE = 132,
+	ROUTER_SOLICITATION = 133,
+	NEIGHBOUR_REDIRECT = 137,
+	LISTENER_REPORT_V2 = 143,
 };
 
 /* The first 14 bytes of a TCP header. */
@@ -119,6 +125,11 @@ static __always_inline struct address address_of(const __be32 words[4])
 static __always_inline struct address mapped(__be32 ip)
 {
 	return (struct address){ .low = 0xffffull << 32 | bpf_ntohl(ip) };
+}
+
+static __always_inline bool is_mapped(const struct address *address)
+{
+	return address->high == 0 && address->low >> 32 == 0xffff;
 }
 
 static __always_inline enum packet_kind read_ipv4(struct cursor *cur, struct packet *packet)
@@ -184,6 +195,10 @@ static __always_inline enum packet_kind read_ipv6(struct cursor *cur, struct pac
 	packet->ip_end = ip->payload_len ? bytes_into(cur, cur->pos) + bpf_ntohs(ip->payload_len) : 0;
 	packet->source = address_of(ip->saddr.s6_addr32);
 	packet->destination = address_of(ip->daddr.s6_addr32);
+	packet->hop_limit = ip->hop_limit;
+	/* On the wire they mean nothing, and here they would be taken for IPv4. */
+	if (is_mapped(&packet->source) || is_mapped(&packet->destination))
+		return PACKET_INVALID;
 	return read_extensions(cur, packet, ip->nexthdr);
 }
 
@@ -193,10 +208,17 @@ static __always_inline bool is_icmp_error(__u8 type)
 	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER_PROBLEM;
 }
 
-/* Multicast listeners (130-132, 143), routers and neighbours (133-137): how an address is found at all. */
-static __always_inline bool is_neighbour_discovery(__u8 type)
+/*
+ * Routers and neighbours (RFC 4861), multicast listeners (RFC 2710, RFC 3810): how an address is found at all. What a
+ * router has forwarded, or would, is none of these.
+ */
+static __always_inline bool is_neighbour_discovery(const struct packet *packet)
 {
-	return (type >= 130 && type <= 137) || type == 143;
+	__u8 type = packet->icmp_type;
+
+	if (type >= ROUTER_SOLICITATION && type <= NEIGHBOUR_REDIRECT)
+		return packet->hop_limit == 255;
+	return ((type >= LISTENER_QUERY && type <= LISTENER_DONE) || type == LISTENER_REPORT_V2) && packet->hop_limit == 1;
 }
 
 /* Request and reply carry one identifier: it is the port of who asks, so that the other side can't ask too. */
@@ -217,7 +239,7 @@ static __always_inline enum packet_kind read_icmp(struct cursor *cur, struct pac
 	packet->icmp_type = icmp->type;
 	packet->icmp_code = icmp->code;
 	packet->quoted_at = bytes_into(cur, cur->pos);
-	if (is_v6 && is_neighbour_discovery(icmp->type))
+	if (is_v6 && is_neighbour_discovery(packet))
 		return PACKET_PASSED;
 	if (is_v6 ? icmp->type < 128 : is_icmp_error(icmp->type))
 		return PACKET_ICMP_ERROR;
@@ -227,6 +249,8 @@ static __always_inline enum packet_kind read_icmp(struct cursor *cur, struct pac
 
 static __always_inline enum packet_kind read_transport(struct cursor *cur, struct packet *packet)
 {
+	bool is_v6 = packet->ether_type == bpf_htons(ETH_P_IPV6);
+
 	if (packet->protocol == IPPROTO_TCP) {
 		struct tcp_start *tcp = take(cur, struct tcp_start);
 
@@ -245,10 +269,8 @@ static __always_inline enum packet_kind read_transport(struct cursor *cur, struc
 		packet->source_port = bpf_ntohs(udp->source);
 		packet->destination_port = bpf_ntohs(udp->dest);
 		packet->payload_at = bytes_into(cur, cur->pos);
-	} else if (packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6) {
-		return read_icmp(cur, packet, packet->protocol == IPPROTO_ICMPV6);
-	} else {
-		return PACKET_FLOW;
+	} else if (packet->protocol == (is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+		return read_icmp(cur, packet, is_v6);
 	}
 	return PACKET_FLOW;
 }
@@ -280,9 +302,8 @@ static __always_inline struct cursor cursor_of(struct __sk_buff *skb)
 	return (struct cursor){ .start = start, .pos = start, .end = (void *)(long)skb->data_end };
 }
 
-/* Reads a packet as it passes the host side of a workload's interface. */
-static __always_inline enum packet_kind read_packet(struct __sk_buff *skb, enum direction direction,
-						    struct packet *packet)
+/* Reads a packet as it passes the host side of a workload's interface. Not inlined: its stack is its own. */
+static __noinline enum packet_kind read_packet(struct __sk_buff *skb, enum direction direction, struct packet *packet)
 {
 	/* Headers may lie outside the linear part; a packet shorter than that is all linear. */
 	if (skb->len > skb->data_end - skb->data && skb->data_end - skb->data < HEADER_BYTES)
