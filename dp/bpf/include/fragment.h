@@ -24,7 +24,8 @@ static __always_inline struct fragment_key fragment_of(const struct packet *pack
 		.destination = packet->destination,
 		.id = packet->fragment_id,
 		.endpoint = endpoint,
-		.protocol = packet->protocol,
+		/* IPv6 tells packets apart without it (RFC 8200 4.5), and only the first fragment has it for sure. */
+		.protocol = is_mapped(&packet->source) ? packet->protocol : 0,
 	};
 }
 
