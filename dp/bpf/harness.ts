@@ -56,9 +56,10 @@ export class Harness implements Disposable {
 
   /** A workload that no test has had yet. The interface's own entry is that of the first one. */
   workload(policy?: PolicyText): Workload {
+    const next = this.engine.workloads.on(IFINDEX)[this.#given];
+    if (!next) throw new Error(`more than ${MAX_WORKLOADS} workloads`);
     this.#given += 1;
-    if (this.#given > MAX_WORKLOADS) throw new Error(`more than ${MAX_WORKLOADS} workloads`);
-    const workload = new Workload(this, this.#given);
+    const workload = new Workload(this, next.state.id, next.mac);
     if (policy) workload.enforce(policy);
     return workload;
   }
@@ -93,10 +94,10 @@ export class Workload {
   readonly ip6 = 'fd00::5';
   #clientPort = FIRST_CLIENT_PORT;
 
-  constructor(harness: Harness, id: number) {
+  constructor(harness: Harness, id: number, mac: string) {
     this.harness = harness;
     this.id = id;
-    this.mac = macOf(id);
+    this.mac = mac;
   }
 
   /** By ctrl_cfg_policy, in one batch: default deny in both directions, unless told otherwise. */
