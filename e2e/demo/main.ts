@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { Lab } from '../lab/lab.ts';
 import { removeAbandonedLabs, removeKeptLab } from '../lab/removal.ts';
 import { HELP, type Options, parseOptions, UsageError } from './options.ts';
-import { play } from './play.ts';
-import { type Say, setStage, WORKLOAD } from './stage.ts';
-import { COLOURED, PLAIN, renderSummary, renderTable, type Section, summarize } from './table.ts';
+import { type Outcome, play } from './play.ts';
+import { type Say, type Stage, setStage, WORKLOAD } from './stage.ts';
+import { COLOURED, PLAIN, renderSummary, renderTable, renderThreats, summarize } from './table.ts';
 
 const EXIT_CODE = { held: 0, failed: 1, usage: 2 } as const;
 /** What a shell says of a process that this signal ended. */
@@ -44,33 +44,37 @@ async function run(options: RunOptions): Promise<number> {
   const say = sayTo(options.isJson ? process.stderr : process.stdout);
   const signal = untilInterrupted();
   for (const id of await removeAbandonedLabs()) say(`removed lab ${id}, left by a run that was killed`);
-  const { sections, logs } = await runInLab(options, signal, say);
+  const { sections, threats, logs, kept } = await runInLab(options, signal, say);
   const rows = sections.flatMap((section) => section.rows);
   const isColoured = process.stdout.isTTY && !process.env.NO_COLOR;
   const style = isColoured ? COLOURED : PLAIN;
   if (options.isJson) process.stdout.write(`${JSON.stringify(summarize(rows))}\n`);
-  else process.stdout.write(`\n${renderTable(sections, style)}\n\n${renderSummary(rows, style)}\n`);
+  else {
+    const parts = [renderTable(sections, style), renderThreats(threats, style), renderSummary(rows, style)];
+    process.stdout.write(`\n${parts.join('\n\n')}\n`);
+  }
+  if (kept !== undefined) say(kept);
   if (logs === undefined) return EXIT_CODE.held;
   process.stderr.write(`The logs are in ${logs}\n`);
   return EXIT_CODE.failed;
 }
 
-type Result = {
-  readonly sections: readonly Section[];
+type Result = Outcome & {
   /** Where the logs are kept; undefined where all scenarios held. */
   readonly logs: string | undefined;
+  /** How to use the lab that was kept. */
+  readonly kept?: string;
 };
 
 async function runInLab({ keepsRunning }: RunOptions, signal: AbortSignal, say: Say): Promise<Result> {
   await using lab = await Lab.create(signal);
   try {
     const stage = await setStage(lab, say);
-    const sections = await play(stage, say);
-    const allHeld = sections.every(({ rows }) => rows.every(({ held }) => held));
-    if (!keepsRunning) return { sections, logs: allHeld ? undefined : await copyLogs(lab) };
+    const outcome = await play(stage, say);
+    const allHeld = outcome.sections.every(({ rows }) => rows.every(({ held }) => held));
+    if (!keepsRunning) return { ...outcome, logs: allHeld ? undefined : await copyLogs(lab) };
     await lab.keep();
-    say(howToUse(lab, stage.podwall.rules.path, stage.workload.path));
-    return { sections, logs: allHeld ? undefined : lab.directory };
+    return { ...outcome, logs: allHeld ? undefined : lab.directory, kept: howToUse(stage) };
   } catch (error) {
     if (!signal.aborted) process.stderr.write(`The logs are in ${await copyLogs(lab)}\n`);
     throw error;
@@ -98,12 +102,12 @@ async function copyLogs(lab: Lab): Promise<string> {
   return kept;
 }
 
-const howToUse = (lab: Lab, rules: string, workload: string): string => `kept as lab ${lab.id}
-         ${WORKLOAD.name}:  nsenter --net=${workload} bash
+const howToUse = ({ lab, podwall, workload }: Stage): string => `everything goes on, as lab ${lab.id}
+         ${WORKLOAD.name}:  nsenter --net=${workload.path} bash
          node:         nsenter --net=${lab.node.path} bash
-         rules:        ${rules} (edit them; status is written beside them)
+         rules:        ${podwall.rules.path} (edit them; status is written beside them)
          logs:         ${lab.directory}/*.log
-         stop it:      node e2e/demo/main.ts --stop ${lab.id}`;
+         stop it:      npm run demo -- --stop ${lab.id}`;
 
 /** The one place that decides how the demo exits. */
 async function exitCode(): Promise<number> {
@@ -114,11 +118,17 @@ async function exitCode(): Promise<number> {
       process.stderr.write(`demo: ${error.message}; everything it made is removed\n`);
       return EXIT_CODE_OF_SIGNAL[error.signal];
     }
-    process.stderr.write(`demo: ${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(`demo: ${messageOf(error)}\n`);
     if (!(error instanceof UsageError)) return EXIT_CODE.failed;
     process.stderr.write(`\n${HELP}`);
     return EXIT_CODE.usage;
   }
+}
+
+/** Of an error that came on top of another, while that one was cleaned up after, both. */
+function messageOf(error: unknown): string {
+  if (error instanceof SuppressedError) return `${messageOf(error.suppressed)}; then ${messageOf(error.error)}`;
+  return error instanceof Error ? error.message : String(error);
 }
 
 process.exitCode = await exitCode();

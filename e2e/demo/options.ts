@@ -1,8 +1,8 @@
 // The demo's command line.
 import { parseArgs } from 'node:util';
 
-export const HELP = `usage: node e2e/demo/main.ts [--json] [--keep]
-       node e2e/demo/main.ts --stop ID
+export const HELP = `usage: npm run demo -- [--json] [--keep]
+       npm run demo -- --stop ID
 
 Shows Podwall at work: real servers and clients in network namespaces of their own, first without a rule, then with
 one that allows MySQL and HTTPS to api.github.com and denies everything else. Needs root.

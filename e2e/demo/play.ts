@@ -1,5 +1,5 @@
 // Plays the scenarios with real clients in the workload's namespace: without a rule, with one, and while it changes.
-import { DEFAULT_RULE } from '@podwall/controller/api/keyspace.ts';
+import { DEFAULT_RULE, type Threat } from '@podwall/controller/api/keyspace.ts';
 import type { Command, Completed } from '../lab/command.ts';
 import { Conversation } from '../lab/conversation.ts';
 import { inside } from '../lab/namespace.ts';
@@ -22,7 +22,16 @@ import {
   TEST_NAME_IP,
 } from './stage.ts';
 import type { Section } from './table.ts';
-import { decidingRule, judge, NO_RULE, NOT_REPORTED, type Row, type Scenario } from './verdict.ts';
+import {
+  decidingRule,
+  isInAgentLog,
+  judge,
+  NO_RULE,
+  NOT_LOGGED,
+  NOT_REPORTED,
+  type Row,
+  type Scenario,
+} from './verdict.ts';
 
 const CLIENT_TIMEOUT_MS = 2_000;
 const REPORT_TIMEOUT_MS = 10_000;
@@ -79,7 +88,13 @@ const clientsOf = ({ site }: Stage): readonly Client[] => [
 
 const named = (rule: string): string => `${RULE.name}/${rule}`;
 
-export async function play(stage: Stage, say: Say): Promise<Section[]> {
+export type Outcome = {
+  readonly sections: readonly Section[];
+  /** What Podwall reported in the meantime, oldest first. */
+  readonly threats: readonly Threat[];
+};
+
+export async function play(stage: Stage, say: Say): Promise<Outcome> {
   const clients = clientsOf(stage);
   const free: Row[] = [];
   for (const client of clients) free.push(await playFree(stage, client));
@@ -92,11 +107,12 @@ export async function play(stage: Stage, say: Say): Promise<Section[]> {
   }
   say('the same five clients tried under the rule');
   const changing = await playChange(stage, say);
-  return [
+  const sections = [
     { title: 'No rule', rows: free },
     { title: `Rule ${RULE.namespace}/${RULE.name} in force`, rows: ruled },
     { title: 'The rule changes while a client is connected', rows: changing },
   ];
+  return { sections, threats: (await status(stage)).threats };
 }
 
 async function playFree(stage: Stage, { name, endpoint, command, answer }: Client): Promise<Row> {
@@ -111,7 +127,10 @@ async function playRuled(stage: Stage, scenario: Scenario, act: () => Promise<Co
   const completed = await act();
   const options = { timeoutMs: REPORT_TIMEOUT_MS, signal: stage.lab.signal };
   const rule = await poll(async () => decidingRule(RULE.name, scenario, before, await status(stage)), options);
-  return judge(scenario, completed, rule ?? NOT_REPORTED);
+  if (rule === undefined) return judge(scenario, completed, NOT_REPORTED);
+  const log = await stage.podwall.agent.log();
+  const isLogged = scenario.expected.kind === 'passes' || isInAgentLog(log, RULE.name, rule, scenario.endpoint);
+  return judge(scenario, completed, isLogged ? rule : NOT_LOGGED);
 }
 
 async function playChange(stage: Stage, say: Say): Promise<Row[]> {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { COLOURED, PLAIN, renderSummary, renderTable, summarize } from './table.ts';
+import type { Threat } from '@podwall/controller/api/keyspace.ts';
+import { COLOURED, PLAIN, renderSummary, renderTable, renderThreats, summarize } from './table.ts';
 import type { Row } from './verdict.ts';
 
 const HELD: Row = { name: 'MySQL', expected: 'passes', seen: 'passes', rule: 'checkout/mysql', ms: 8, held: true };
@@ -39,6 +40,39 @@ describe('the table', () => {
     assert.notEqual(coloured, renderTable(SECTIONS, PLAIN));
     assert.equal(stripVTControlCharacters(coloured), renderTable(SECTIONS, PLAIN));
   });
+});
+
+describe('the threats', () => {
+  const threat: Threat = {
+    time: '2026-01-01T12:34:56.000Z',
+    id: 1,
+    threat: 'policy violation',
+    severity: 'medium',
+    action: 'deny',
+    node: 'node-1',
+    workload: 'shop/container-1',
+    rule: 'redis',
+    direction: 'egress',
+    source: '192.168.1.100',
+    destination: '10.20.30.50',
+    protocol: 'tcp',
+    sourcePort: 52347,
+    destinationPort: 6379,
+    application: 'unknown',
+    count: 1,
+  };
+  it('are shown once for each rule and peer', () =>
+    assert.equal(
+      renderThreats(
+        [threat, { ...threat, time: '2026-01-01T12:34:58.000Z', count: 3 }, { ...threat, rule: 'b' }],
+        PLAIN,
+      ),
+      [
+        '  Threats in the rule’s status',
+        '  12:34:56  redis  192.168.1.100:52347 → 10.20.30.50:6379  tcp  unknown  policy violation (medium)',
+        '  12:34:56  b      192.168.1.100:52347 → 10.20.30.50:6379  tcp  unknown  policy violation (medium)',
+      ].join('\n'),
+    ));
 });
 
 describe('the summary', () => {

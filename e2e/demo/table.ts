@@ -1,4 +1,5 @@
 // Renders the outcome of the scenarios for people.
+import type { Threat } from '@podwall/controller/api/keyspace.ts';
 import type { Row } from './verdict.ts';
 
 export type Section = { readonly title: string; readonly rows: readonly Row[] };
@@ -42,6 +43,29 @@ export function renderTable(sections: readonly Section[], style: Style): string 
 /** Colour comes last: its codes would count as width. */
 function paintMark(line: string, held: boolean, style: Style): string {
   return held ? line.replace('✓', style.good('✓')) : style.bad(line);
+}
+
+/** One line for each rule that dropped something on its way to a peer: the first report of it. */
+export function renderThreats(threats: readonly Threat[], style: Style): string {
+  const first = new Map<string, Threat>();
+  for (const threat of threats) {
+    const key = `${threat.rule} ${threat.destination} ${threat.destinationPort}`;
+    if (!first.has(key)) first.set(key, threat);
+  }
+  const cells = [...first.values()].map((threat) => [
+    threat.time.slice(11, 19), // HH:MM:SS of RFC 3339
+    threat.rule,
+    `${threat.source}:${threat.sourcePort} → ${threat.destination}:${threat.destinationPort}`,
+    threat.protocol,
+    threat.application,
+    `${threat.threat} (${threat.severity})`,
+  ]);
+  return [style.strong(`${GAP}Threats in the rule’s status`), ...alignLeft(cells)].join('\n');
+}
+
+function alignLeft(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  return rows.map((cells) => `${GAP}${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(GAP)}`.trimEnd());
 }
 
 /** Says how many held, and what that means. */

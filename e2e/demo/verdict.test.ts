@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { Threat } from '@podwall/controller/api/keyspace.ts';
 import type { Completed } from '../lab/command.ts';
 import { NO_STATUS, type RuleStatus } from '../lab/rule-folder.ts';
-import { decidingRule, describeOutcome, type Expected, judge, NOT_REPORTED } from './verdict.ts';
+import { decidingRule, describeOutcome, type Expected, isInAgentLog, judge, NOT_REPORTED } from './verdict.ts';
 
 const PASSES: Expected = { kind: 'passes', answer: 'PONG' };
 const DROPPED: Expected = { kind: 'dropped' };
@@ -84,6 +84,18 @@ describe('the deciding rule', () => {
   ];
   for (const [name, expected, before, after, rule] of cases)
     it(name, () => assert.equal(decidingRule('checkout', { endpoint: ENDPOINT, expected }, before, after), rule));
+});
+
+describe('a drop in the agent’s log', () => {
+  const log = `starting\n{"msg":"10.20.30.50 is here"}\n${JSON.stringify(threat({}))}\n`;
+  const cases: [string, string, string, number, boolean][] = [
+    ['is found by rule and peer', log, 'checkout/redis', ENDPOINT.port, true],
+    ['counts only for its rule', log, 'checkout/mysql', ENDPOINT.port, false],
+    ['counts only for its port', log, 'checkout/redis', 80, false],
+    ['is not there in an empty log', '', 'checkout/redis', ENDPOINT.port, false],
+  ];
+  for (const [name, text, rule, port, isThere] of cases)
+    it(name, () => assert.equal(isInAgentLog(text, 'checkout', rule, { ...ENDPOINT, port }), isThere));
 });
 
 describe('a scenario', () => {

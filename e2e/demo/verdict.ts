@@ -1,4 +1,5 @@
 // Decides, from what a client got and what Podwall reports, whether a scenario held and which rule decided it.
+import type { Threat } from '@podwall/controller/api/keyspace.ts';
 import type { Completed } from '../lab/command.ts';
 import type { RuleStatus } from '../lab/rule-folder.ts';
 
@@ -31,6 +32,7 @@ export type Row = {
 
 export const NO_RULE = '-';
 export const NOT_REPORTED = 'not reported';
+export const NOT_LOGGED = 'not in the agent’s log';
 
 /** What the client saw, in the words of `Expected`, or in its own. */
 export function describeOutcome({ timedOut, code, stdout, stderr }: Completed, expected: Expected): string {
@@ -62,14 +64,23 @@ export function judge(scenario: Scenario, completed: Completed, rule: string): R
   return { name, expected: expected.kind, seen, rule, ms: Math.round(completed.ms), held };
 }
 
-function newThreats({ ip, port }: Endpoint, before: RuleStatus, after: RuleStatus): string[] {
+function newThreats(endpoint: Endpoint, before: RuleStatus, after: RuleStatus): string[] {
   const known = new Set(before.threats.map((threat) => JSON.stringify(threat)));
   return after.threats
-    .filter((threat) => !known.has(JSON.stringify(threat)))
-    .filter(({ action, destination, destinationPort }) => {
-      return action === 'deny' && destination === ip && destinationPort === port;
-    })
+    .filter((threat) => !known.has(JSON.stringify(threat)) && isDropOf(endpoint, threat))
     .map(({ rule }) => rule);
+}
+
+type LoggedThreat = Pick<Threat, 'action' | 'destination' | 'destinationPort' | 'rule'>;
+
+const isDropOf = ({ ip, port }: Endpoint, { action, destination, destinationPort }: LoggedThreat): boolean =>
+  action === 'deny' && destination === ip && destinationPort === port;
+
+/** Whether the agent's log, of one JSON object a line, has the rule drop something on its way there. */
+export function isInAgentLog(log: string, resource: string, rule: string, endpoint: Endpoint): boolean {
+  const lines = log.split('\n').filter((line) => line.includes(endpoint.ip));
+  const entries = lines.map((line): LoggedThreat => JSON.parse(line));
+  return entries.some((entry) => isDropOf(endpoint, entry) && `${resource}/${entry.rule}` === rule);
 }
 
 function newHits(before: RuleStatus, after: RuleStatus): string[] {

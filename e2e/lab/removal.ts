@@ -2,7 +2,7 @@
 import { access, lstat, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mustRun } from './command.ts';
+import { run } from './command.ts';
 import { LabError } from './failure.ts';
 import { deleteNamespace, inside, type Namespace, NETNS_DIRECTORY, namespaceNamed, processesIn } from './namespace.ts';
 import { BPFFS, directoryOf, labOfName, makerOf, namespaceOf, pinsOf } from './naming.ts';
@@ -69,13 +69,13 @@ async function endProcesses(namespaces: readonly Namespace[], pids: readonly num
   await waitFor('the lab’s killed processes to end', none, { timeoutMs: KILL_TIMEOUT_MS });
 }
 
-/** Pinned programs outlive dp by design, so dp itself is asked to take them away. */
+/** Pinned programs outlive dp by design, so dp itself is asked to take them away; whatever it leaves goes all the same. */
 async function removePins(id: string, namespaces: readonly Namespace[]): Promise<void> {
   const pins = pinsOf(id);
   if (!(await exists(pins))) return;
   const detach = [process.execPath, DP, '--detach', '--pin', pins] as const;
   const node = namespaces.find(({ name }) => name === namespaceOf(id, 'node').name);
-  await mustRun(node ? inside(node, detach) : detach);
+  await run(node ? inside(node, detach) : detach);
   await rm(pins, { recursive: true, force: true });
 }
 
