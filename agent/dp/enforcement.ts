@@ -7,7 +7,7 @@ import { command } from './batches.ts';
 import { type Answer, Confirmation } from './confirmation.ts';
 import { NameAddresses } from './names.ts';
 import { Revisions } from './revisions.ts';
-import { type Steps, stepsFor, type Target, type Told } from './steps.ts';
+import { enforcementFor, registrationFor, type Steps, type Target, type Told } from './steps.ts';
 
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
@@ -144,11 +144,11 @@ export class Enforcement implements Disposable {
 
   #setTarget(mac: string, target: Target): void {
     const known = this.#workloads.get(mac);
-    if (!known) {
+    // To dp, another interface is another workload, even with the same MAC.
+    if (!known || known.target.hostInterface.index !== target.hostInterface.index) {
+      this.revisions.remove(mac);
       this.#workloads.set(mac, { target, told: {}, isDue: true, failures: 0, retryAt: 0 });
     } else if (known.target !== target) {
-      // To dp, another interface is another workload, even with the same MAC.
-      if (known.target.hostInterface.index !== target.hostInterface.index) known.told = {};
       known.target = target;
       known.isDue = true;
       known.retryAt = 0;
@@ -157,14 +157,23 @@ export class Enforcement implements Disposable {
 
   async #work(): Promise<void> {
     while (this.#isConnected) {
+      await this.#register();
       const { datagrams, told } = this.#names.changes(this.fqdns());
       if (datagrams.length > 0) await this.#options.send(datagrams);
       told();
-      for (let target = this.#removed.shift(); target; target = this.#removed.shift())
-        await this.#options.send([command('ctrl_del_mac', { iface: target.hostInterface.name, mac: target.mac })]);
       const next = this.#next();
       if (!next) return;
       await this.#program(...next);
+    }
+  }
+
+  async #register(): Promise<void> {
+    for (let target = this.#removed.shift(); target; target = this.#removed.shift())
+      await this.#options.send([command('ctrl_del_mac', { iface: target.hostInterface.name, mac: target.mac })]);
+    for (const workload of this.#workloads.values()) {
+      if (!workload.isDue) continue;
+      const { datagrams, told } = registrationFor(workload.target, workload.told);
+      if (datagrams.length > 0) await this.#tell(workload, datagrams, told);
     }
   }
 
@@ -177,7 +186,7 @@ export class Enforcement implements Disposable {
         nextRetryAt = Math.min(nextRetryAt, workload.retryAt);
         continue;
       }
-      const steps = stepsFor(workload.target, workload.told);
+      const steps = enforcementFor(workload.target, workload.told);
       if (steps.datagrams.length > 0) return [workload, steps];
       workload.isDue = false;
       this.#takeOver(workload);
@@ -194,17 +203,12 @@ export class Enforcement implements Disposable {
 
   async #program(workload: Workload, { datagrams, told, awaitedRules }: Steps): Promise<void> {
     const { target } = workload;
-    if (awaitedRules === undefined) {
-      await this.#options.send(datagrams);
-      workload.told = told;
-      return;
-    }
+    if (awaitedRules === undefined) return this.#tell(workload, datagrams, told);
     const startedAt = performance.now();
     const confirmation = new Confirmation(target.mac, awaitedRules);
     this.#confirmation = confirmation;
     try {
-      await this.#options.send(datagrams);
-      workload.told = told;
+      await this.#tell(workload, datagrams, told);
       const fields = { workload: target.name, mac: target.mac, rules: awaitedRules };
       this.#options.log.info({ ...fields, datagrams: datagrams.length }, 'policy sent');
       this.#settle(workload, target, await confirmation.answer, performance.now() - startedAt);
@@ -212,6 +216,11 @@ export class Enforcement implements Disposable {
       confirmation.end('sending failed');
       this.#confirmation = undefined;
     }
+  }
+
+  async #tell(workload: Workload, datagrams: readonly Buffer[], told: Told): Promise<void> {
+    await this.#options.send(datagrams);
+    workload.told = told;
   }
 
   #settle(workload: Workload, { computed, name, mac }: Target, answer: Answer, ms: number): void {

@@ -23,16 +23,19 @@ export type Steps = {
   readonly awaitedRules?: number;
 };
 
-/** In the order in which they must be carried out: the interface, whether anything is dropped at all, the policy. */
-export function stepsFor(target: Target, told: Told): Steps {
-  const { mac, ips, hostInterface, computed } = target;
-  const datagrams: Buffer[] = [];
+/** What tells dp of the workload’s interface and addresses. */
+export function registrationFor({ mac, ips, hostInterface }: Target, told: Told): Steps {
   const registration = JSON.stringify([hostInterface, ips]);
-  if (registration !== told.registration) {
-    const pips = ips.map((ip) => ({ ip }));
-    datagrams.push(command('ctrl_add_mac', { iface: hostInterface.name, mac, pips }));
-  }
-  if (!computed) return { datagrams, told: { ...told, registration } };
+  if (registration === told.registration) return { datagrams: [], told };
+  const pips = ips.map((ip) => ({ ip }));
+  const datagrams = [command('ctrl_add_mac', { iface: hostInterface.name, mac, pips })];
+  return { datagrams, told: { ...told, registration } };
+}
+
+/** For a workload that is registered: whether anything is dropped at all, then the policy. */
+export function enforcementFor({ mac, computed }: Target, told: Told): Steps {
+  if (!computed) return { datagrams: [], told };
+  const datagrams: Buffer[] = [];
   if (computed.policy && computed.tap !== told.tap)
     datagrams.push(command('ctrl_cfg_mac', { macs: [mac], tap: computed.tap }));
   const policy = policyText(computed);
@@ -40,7 +43,7 @@ export function stepsFor(target: Target, told: Told): Steps {
   if (isNews) datagrams.push(...(computed.policy ? policyBatches(computed.policy) : [removePolicy(mac)]));
   return {
     datagrams,
-    told: { registration, policy, ...(computed.policy && { tap: computed.tap }) },
+    told: { ...told, policy, ...(computed.policy && { tap: computed.tap }) },
     ...(isNews && { awaitedRules: computed.policy?.policy_rules.length ?? 0 }),
   };
 }
