@@ -41,7 +41,7 @@ class Dnsmasq implements AsyncDisposable {
   async serve(options: readonly string[]): Promise<void> {
     await this.stop();
     const fixed = ['--keep-in-foreground', `--port=${this.port}`, `--listen-address=${ADDRESS}`, '--bind-interfaces'];
-    const alone = ['--no-resolv', '--no-hosts', '--conf-file=/dev/null', '--pid-file', '--user=root', '--local=//'];
+    const alone = ['--no-resolv', '--no-hosts', '--conf-file=/dev/null', '--pid-file', '--user=root', '--local=/test/'];
     const child = spawn('/usr/sbin/dnsmasq', [...fixed, ...alone, ...options], { stdio: 'ignore' });
     this.#child = child;
     await once(child, 'spawn');

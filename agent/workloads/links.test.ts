@@ -53,14 +53,14 @@ describe('the interface of a workload', { timeout: 20_000 }, () => {
     await until(() => links.workloads().length === 0);
   });
 
-  it('that has no end on the node can not be policed, in words', async () => {
+  it('whose other end is not on the node can not be policed, in words', async () => {
     removeNamespace();
     ip('netns', 'add', NAMESPACE);
-    inside('link', 'add', 'eth0', 'type', 'dummy');
+    inside('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1');
     using links = new WorkloadLinks(pino({ level: 'silent' }), () => undefined);
     links.setEntries([entry]);
     assert.deepEqual(links.workloads(), []);
-    assert.match(links.problems().join(), /^shop\/checkout: NO_HOST_SIDE: eth0 is dummy/);
+    assert.match(links.problems().join(), /^shop\/checkout: NO_HOST_SIDE: eth0 is veth/);
   });
 
   it('ends with its entry', () => {
