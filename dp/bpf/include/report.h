@@ -5,8 +5,8 @@
 #include "abi.h"
 #include "packet.h"
 
-/* A denied flow, and each reason of a workload, is reported at most once in 2 ticks. */
-#define REPORT_TICKS 2
+/* A denied flow, and each reason of a workload, is reported at most once in 2 s: one tick more than fit into that. */
+#define REPORT_TICKS 3
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -69,10 +69,13 @@ static __noinline int deny(struct __sk_buff *skb, const struct packet *packet, c
 	};
 
 	count_drop(endpoint->id, REASON_POLICY);
-	if (!denial || denial->decision != flow->decision || denial->direction != flow->direction) {
+	if (!denial || denial->rule_id != flow->rule_id || denial->direction != flow->direction) {
 		bpf_map_update_elem(&denials, key, &first, BPF_ANY);
 		report_flow(skb, packet, endpoint, key, flow, direction, 1);
-	} else if (now - denial->reported >= REPORT_TICKS) {
+		return DROP;
+	}
+	*(volatile __u64 *)&denial->decision = flow->decision;
+	if (now - denial->reported >= REPORT_TICKS) {
 		report_flow(skb, packet, endpoint, key, flow, direction, denial->unreported + 1);
 		denial->reported = now;
 		denial->unreported = 0;
