@@ -21,11 +21,12 @@ export function threatReport(event: Event, mac: string | undefined, reportedAt: 
   const kind = THREATS[event.reason] ?? THREAT.policyViolation;
   const { key } = event;
   const isEgress = event.packetDirection === direction.egress;
-  const isIp = event.etherType === ETHER_TYPE.ipv4 || event.etherType === ETHER_TYPE.ipv6;
   const [local, peer] = [packAddress(textOf(key.local)), packAddress(textOf(key.peer))];
   const hasPorts = !ICMP.includes(key.protocol);
   const ports = hasPorts ? [key.localPort, key.peerPort] : [0, 0];
   const [source, destination] = isEgress ? [local, peer] : [peer, local];
+  // Zeros where the packet ends before its addresses, or has none.
+  const hasAddresses = local.etherType === event.etherType && (key.local.low | key.peer.low) !== 0n;
   const [sourcePort = 0, destinationPort = 0] = isEgress ? ports : ports.toReversed();
   const flags =
     (isEgress ? 0 : THREAT_FLAG.toWorkload) |
@@ -43,7 +44,7 @@ export function threatReport(event: Event, mac: string | undefined, reportedAt: 
       ipProtocol: key.protocol & 0xff,
       flags,
       mac: mac ?? NO_MAC,
-      etherType: isIp ? source.etherType : ETHER_TYPE.none,
+      etherType: hasAddresses ? source.etherType : ETHER_TYPE.none,
       source: source.bytes,
       destination: destination.bytes,
       sourcePort,
