@@ -11,7 +11,7 @@ import { parseYaml } from './yaml.ts';
 const TIMEOUT_MS = 15_000;
 const POLL_MS = 20;
 
-export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string; readonly level: string };
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string; readonly level: string };
 
 export class ControllerProcess implements AsyncDisposable {
   readonly folder: string;
@@ -54,8 +54,8 @@ export class ControllerProcess implements AsyncDisposable {
     return document && 'value' in document ? document.value : undefined;
   }
 
-  events(event: string): LogLine[] {
-    return this.lines.filter((line) => line.event === event);
+  events(msg: string): LogLine[] {
+    return this.lines.filter((line) => line.msg === msg);
   }
 
   /** Answers its exit code, and how long it took. */

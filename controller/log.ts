@@ -5,12 +5,11 @@ export type { Logger } from 'pino';
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A line has level, time (RFC 3339), event, and the event's own fields. */
+/** A line has level, time (RFC 3339), the event's own fields, and as `msg` what happened. */
 export function openLog(level: LogLevel): Logger {
   return pino({
     level,
     base: null,
-    messageKey: 'event',
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label) => ({ level: label }) },
   });

@@ -50,7 +50,11 @@ export const peer = {
       type: 'boolean',
       description: 'With fqdn: match the name that the client asks for (TLS SNI, HTTP Host) instead of its addresses.',
     },
-    podSelector: { ...labelSelector, description: 'Pods by their labels; alone, those of the rule’s own namespace.' },
+    podSelector: {
+      ...labelSelector,
+      description:
+        'Pods by their labels; alone, those of the rule’s own namespace, or for a ClusterNetworkRule those of every namespace.',
+    },
     namespaceSelector: { ...labelSelector, description: 'Pods of the namespaces with these labels.' },
     node: { type: 'string', minLength: 1, description: 'A node’s own addresses, by its name; * is every node.' },
     any: { type: 'boolean', const: true, description: 'Every address.' },
