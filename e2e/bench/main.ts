@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The bench's command line: measures what it is asked to, and writes the table.
 import { writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release } from 'node:os';
 import { mustRun } from '../lab/command.ts';
 import { LabError } from '../lab/failure.ts';
 import { removeAbandonedLabs } from '../lab/removal.ts';
@@ -51,6 +51,7 @@ async function measure(options: Extract<Options, { action: 'run' }>, signal: Abo
 const conditions = ({ rounds, seconds, isQuick }: Bench): Record<string, string> => ({
   machine: `${cpus().length} × ${cpus()[0]?.model ?? process.arch}, Linux ${release()}, Node ${process.version}`,
   runs: `${rounds} interleaved rounds${isQuick ? ' (quick)' : ''}, ${seconds} s of traffic each`,
+  load: `${loadavg()[0]?.toFixed(1)} processes over the last minute; the bench’s own are one or two of them`,
   measured: new Date().toISOString(),
 });
 

@@ -55,14 +55,15 @@ async function measureRounds(bench: Bench, scene: Scene, client: Namespace, what
   const samples = new Map(LOADS.map(({ name }) => [name, new Map(VARIANTS.map((one) => [one.name, [] as number[]]))]));
   for (let round = 0; round < bench.rounds; round++) {
     bench.say(`traffic, ${what}: round ${round + 1} of ${bench.rounds}`);
-    for (const { name, enter } of rotated(VARIANTS, round)) {
-      const leave = await enter(scene);
-      for (const load of LOADS) {
-        const value = await measure(bench, scene.lab, client, load);
-        samples.get(load.name)?.get(name)?.push(value);
+    for (const load of LOADS)
+      for (const { name, enter } of rotated(VARIANTS, round)) {
+        const leave = await enter(scene);
+        samples
+          .get(load.name)
+          ?.get(name)
+          ?.push(await measure(bench, scene.lab, client, load));
+        await leave();
       }
-      await leave();
-    }
   }
   return samples;
 }
