@@ -2,8 +2,6 @@
 import { type CommandName, commandOfNumber } from '@podwall/dp/protocol/commands.ts';
 import { ERROR_CODE, NO_MAC, type Report } from '@podwall/dp/protocol/reports.ts';
 
-const TIMEOUT_MS = 5000;
-
 /** `epoch` is absent where there was no policy to remove. */
 export type Answer = { readonly epoch?: number } | { readonly error: string };
 
@@ -17,13 +15,10 @@ export class Confirmation {
   readonly #timeout: NodeJS.Timeout;
 
   /** `rules`: how many the policy has that is to be confirmed. */
-  constructor(mac: string, rules: number) {
+  constructor(mac: string, rules: number, timeoutMs: number) {
     this.mac = mac;
     this.#rules = rules;
-    this.#timeout = setTimeout(
-      () => this.end(`dp did not confirm the policy within ${TIMEOUT_MS / 1000} s`),
-      TIMEOUT_MS,
-    );
+    this.#timeout = setTimeout(() => this.end(`dp did not confirm the policy within ${timeoutMs} ms`), timeoutMs);
   }
 
   get answer(): Promise<Answer> {

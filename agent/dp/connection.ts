@@ -6,9 +6,9 @@ import { command } from './batches.ts';
 import { DatagramError, DatagramReceiver, DatagramSender } from './datagram.ts';
 import { ReportSequence } from './sequence.ts';
 
-const KEEP_ALIVE_MS = 2000;
-const DEAD_AFTER_MS = 10_000;
-const RETRY_MS = 2000;
+/** In ms: the reference's §8.1 and §8.2. */
+export type Timing = { readonly keepAlive: number; readonly deadAfter: number; readonly retry: number };
+export const TIMING: Timing = { keepAlive: 2000, deadAfter: 10_000, retry: 2000 };
 const FIRST_TRIES = 5;
 const TRIES_PER_REMINDER = 10;
 const MAX_U32 = 0xffffffff;
@@ -19,6 +19,7 @@ export type ConnectionOptions = {
   /** Where dp sends its reports. */
   readonly notifyPath: string;
   readonly log: Logger;
+  readonly timing?: Timing;
   /** dp answered: nothing of what it was told before may be relied on. */
   readonly onConnected: () => void;
   readonly onLost: () => void;
@@ -42,6 +43,7 @@ class Link {
 
 export class DpConnection implements AsyncDisposable {
   readonly #options: ConnectionOptions;
+  readonly #timing: Timing;
   readonly #receiver: DatagramReceiver;
   readonly #sequence = new ReportSequence();
   readonly #stop = new AbortController();
@@ -53,6 +55,7 @@ export class DpConnection implements AsyncDisposable {
   /** Throws DatagramError where the notify path can't be taken. */
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#timing = options.timing ?? TIMING;
     this.#receiver = new DatagramReceiver(options.notifyPath, (datagram) => this.#receive(datagram));
     this.#done = this.#run();
   }
@@ -106,13 +109,13 @@ export class DpConnection implements AsyncDisposable {
   async #connect(): Promise<Link | undefined> {
     const { log, dpPath } = this.#options;
     for (let tries = 1; !this.#stop.signal.aborted; tries += 1) {
-      const nextTry = sleep(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined); // the agent ends
+      const nextTry = sleep(this.#timing.retry, undefined, { signal: this.#stop.signal }).catch(() => undefined); // the agent ends
       const link = await this.#try(nextTry);
       if (this.#stop.signal.aborted) break;
       if (typeof link !== 'string') return link;
       if (tries < FIRST_TRIES) log.warn({ path: dpPath, reason: link, tries }, 'dp does not answer, trying again');
       else if (tries === FIRST_TRIES || tries % TRIES_PER_REMINDER === 0)
-        log.error({ path: dpPath, reason: link, tries }, 'dp still does not answer, going on trying every 2 s');
+        log.error({ path: dpPath, reason: link, tries }, 'dp still does not answer, going on trying');
       await nextTry;
     }
     return undefined;
@@ -133,7 +136,7 @@ export class DpConnection implements AsyncDisposable {
     const answer = await Promise.race([
       link.isAnswered.promise.then(() => link),
       link.ended.promise,
-      timeout.then(() => `no answer to a keep-alive within ${RETRY_MS} ms`),
+      timeout.then(() => `no answer to a keep-alive within ${this.#timing.retry} ms`),
     ]);
     if (typeof answer === 'string') this.#close(link);
     return answer;
@@ -145,11 +148,12 @@ export class DpConnection implements AsyncDisposable {
   }
 
   async #untilEnded(link: Link): Promise<string> {
+    const { keepAlive, deadAfter } = this.#timing;
     const timer = setInterval(() => {
-      if (Date.now() - link.heardAt > DEAD_AFTER_MS)
-        link.ended.resolve(`dp connection seems dead: nothing came for ${DEAD_AFTER_MS / 1000} s`);
+      if (Date.now() - link.heardAt > deadAfter)
+        link.ended.resolve(`dp connection seems dead: nothing came for ${deadAfter} ms`);
       else this.#sendKeepAlive(link);
-    }, KEEP_ALIVE_MS);
+    }, keepAlive);
     try {
       return await link.ended.promise;
     } finally {

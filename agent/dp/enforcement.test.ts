@@ -8,11 +8,13 @@ import type { DPWorkloadIPPolicy } from '@podwall/dp/protocol/commands.ts';
 import { NO_MAC, type Report } from '@podwall/dp/protocol/reports.ts';
 import { pino } from 'pino';
 import type { ComputedPolicy } from '../policy/policy.ts';
-import { DpConnection } from './connection.ts';
-import { Enforcement } from './enforcement.ts';
+import { DpConnection, TIMING } from './connection.ts';
+import { CONFIRM_TIMEOUT_MS, Enforcement } from './enforcement.ts';
 import { ProtocolPeer } from './protocol-peer.ts';
 import type { Target } from './steps.ts';
 
+/** A fifth of the agent's own times. */
+const timing = { keepAlive: 400, deadAfter: 2000, retry: 400 };
 const MAC = 'aa:bb:cc:dd:ee:01';
 
 function computed(
@@ -59,6 +61,7 @@ class Bench implements AsyncDisposable {
     this.enforcement = new Enforcement({
       send: (datagrams) => this.connection.send(datagrams),
       log,
+      confirmTimeoutMs: 1000,
       isNameSettled: (name) => this.settled.has(name),
       onChange: () => undefined,
       onError: (text) => this.errors.push(text),
@@ -67,6 +70,7 @@ class Bench implements AsyncDisposable {
       dpPath: this.dpPath,
       notifyPath: this.notifyPath,
       log,
+      timing,
       onConnected: () => this.enforcement.connected(),
       onLost: () => this.enforcement.lost(),
       onReport: (report) => {
@@ -212,13 +216,13 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     assert.deepEqual([refused?.error, refused?.retryMs], ['too many rules', 1000]);
   });
 
-  it('takes silence for 5 s as a refusal', async () => {
+  it('takes silence as a refusal', async () => {
     await using bench = new Bench();
     await bench.peer.until(({ keepAlives }) => keepAlives.length > 0);
     bench.peer.isAnswering = false;
     const policy = computed(1);
     bench.enforcement.setTargets(targets(target(policy)));
-    await sleep(4500);
+    await sleep(900);
     assert.equal(bench.enforcement.stateOf(MAC).error, undefined);
     await bench.peer.until(() => bench.enforcement.stateOf(MAC).error !== undefined, 1000);
     bench.peer.isAnswering = true;
@@ -266,28 +270,29 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     assert.deepEqual(names(bench.peer), ['ctrl_add_mac', 'ctrl_cfg_mac', 'ctrl_cfg_policy']);
   });
 
-  it('takes a dp that reads but says nothing for 10 s as dead, says so, and finds it once it speaks', async () => {
+  it('takes a dp that reads but says nothing for long as dead, says so, and finds it once it speaks', async () => {
     await using bench = new Bench();
     const policy = computed(1);
     bench.enforcement.setTargets(targets(target(policy)));
     await bench.untilInForce(policy);
     bench.peer.isAnswering = false;
-    await sleep(9500);
+    await sleep(1900);
     assert(bench.connection.isConnected);
-    await bench.peer.until(() => !bench.connection.isConnected, 4000);
+    await bench.peer.until(() => !bench.connection.isConnected, 1000);
     const lost = bench.logged.find(({ msg }) => msg === 'dp lost');
     assert.match(String(lost?.reason), /^dp connection seems dead/);
     bench.peer.isAnswering = true;
     await bench.peer.until((peer) => peer.bodies('ctrl_cfg_policy').length === 2, 3000);
   });
 
-  it('sends a keep-alive every 2 s, with numbers that count up', async () => {
+  it('sends keep-alives at the reference’s intervals, with numbers that count up', async () => {
     await using bench = new Bench();
     const startedAt = Date.now();
-    await bench.peer.until(({ keepAlives }) => keepAlives.length === 4, 9000);
+    await bench.peer.until(({ keepAlives }) => keepAlives.length === 4);
     const tookMs = Date.now() - startedAt;
-    assert(tookMs > 5500 && tookMs < 7500, `${tookMs} ms for 3 intervals`);
+    assert(tookMs > 1100 && tookMs < 1600, `${tookMs} ms for 3 intervals`);
     assert.deepEqual(bench.peer.keepAlives, [1, 2, 3, 4]);
+    assert.deepEqual([TIMING, CONFIRM_TIMEOUT_MS], [{ keepAlive: 2000, deadAfter: 10_000, retry: 2000 }, 5000]);
   });
 
   it('counts reports that were lost, and reads on after one that is not readable', async () => {

@@ -9,6 +9,7 @@ import { NameAddresses } from './names.ts';
 import { Revisions } from './revisions.ts';
 import { enforcementFor, registrationFor, type Steps, type Target, type Told } from './steps.ts';
 
+export const CONFIRM_TIMEOUT_MS = 5000;
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
 
@@ -16,6 +17,7 @@ export type EnforcementOptions = {
   /** Rejects where the connection is gone; connected() then follows once it is there again. */
   readonly send: (datagrams: readonly Buffer[]) => Promise<void>;
   readonly log: Logger;
+  readonly confirmTimeoutMs?: number;
   /** A policy waits until its names were looked up, so that nothing it allows is refused for want of addresses. */
   readonly isNameSettled: (name: string) => boolean;
   /** What is in force for a workload changed, or the reason why it does not. */
@@ -205,7 +207,11 @@ export class Enforcement implements Disposable {
     const { target } = workload;
     if (awaitedRules === undefined) return this.#tell(workload, datagrams, told);
     const startedAt = performance.now();
-    const confirmation = new Confirmation(target.mac, awaitedRules);
+    const confirmation = new Confirmation(
+      target.mac,
+      awaitedRules,
+      this.#options.confirmTimeoutMs ?? CONFIRM_TIMEOUT_MS,
+    );
     this.#confirmation = confirmation;
     try {
       await this.#tell(workload, datagrams, told);

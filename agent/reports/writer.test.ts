@@ -78,12 +78,12 @@ describe('reports in etcd', { concurrency: true, timeout: 30_000 }, () => {
   it('outlive an agent that was killed by no more than the lease', async () => {
     await using etcd = await Etcd.start();
     using session = new EtcdSession({ url: etcd.url });
-    await session.grantLease(2);
+    await session.grantLease(1);
     await session.put(`${PREFIX}a`, '{"n":1}');
-    await sleep(3500);
+    await sleep(2500);
     assert.deepEqual(await read(etcd), { a: { n: 1 } }, 'the lease is kept alive');
     session[Symbol.dispose]();
-    await sleep(3500);
+    await sleep(2500);
     assert.deepEqual(await read(etcd), {});
   });
 });
