@@ -1,6 +1,9 @@
 // The status of a NetworkRule or ClusterNetworkRule: written by the controller, read by people.
 import type { Mode, Threat } from './keyspace.ts';
 
+/** Of the files that the controller writes where there is no API server; sources of rules leave them alone. */
+export const STATUS_SUFFIX = '.status.yaml';
+
 export const CONDITION = { accepted: 'Accepted', programmed: 'Programmed' } as const;
 
 /** As metav1.Condition. */

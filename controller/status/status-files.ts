@@ -3,12 +3,11 @@ import { readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { API_VERSION } from '../api/network-rule.ts';
 import type { ResourceId } from '../api/resources.ts';
-import type { Condition, NetworkRuleStatus } from '../api/status.ts';
+import { type Condition, type NetworkRuleStatus, STATUS_SUFFIX } from '../api/status.ts';
 import type { Logger } from '../log.ts';
 import { formatYaml, parseYaml } from '../yaml.ts';
 
 const MIN_INTERVAL_MS = 1000;
-const SUFFIX = '.status.yaml';
 
 export type ResourceStatus = { readonly id: ResourceId; readonly status: NetworkRuleStatus };
 type Written = { text: string; atMs: number; conditions: readonly Condition[] };
@@ -33,7 +32,9 @@ export class StatusFiles implements AsyncDisposable {
   /** Takes over the files that an earlier run left. Throws where the folder can't be read. */
   static async open(folder: string, log: Logger): Promise<StatusFiles> {
     const written = new Map<string, Written>();
-    for (const name of (await readdir(folder)).filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.'))) {
+    for (const name of (await readdir(folder)).filter(
+      (name) => name.endsWith(STATUS_SUFFIX) && !name.startsWith('.'),
+    )) {
       const text = await readFile(join(folder, name), 'utf8');
       const conditions = readConditions(name, text);
       if (conditions) written.set(name, { text, atMs: 0, conditions });
@@ -109,7 +110,7 @@ export class StatusFiles implements AsyncDisposable {
 
 /** `shop.checkout.status.yaml`; `checkout.status.yaml` for a cluster resource. */
 export const statusFile = ({ namespace, name }: ResourceId): string =>
-  `${namespace === '' ? '' : `${namespace}.`}${name}${SUFFIX}`;
+  `${namespace === '' ? '' : `${namespace}.`}${name}${STATUS_SUFFIX}`;
 
 function formatStatus({ id: { kind, namespace, name }, status }: ResourceStatus): string {
   const metadata = { name, ...(namespace === '' ? {} : { namespace }), generation: status.observedGeneration };

@@ -2,6 +2,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { STATUS_SUFFIX } from '../../api/status.ts';
 import type { Logger } from '../../log.ts';
 import type { Declared } from '../declared.ts';
 import {
@@ -19,8 +20,6 @@ const MAX_WAIT_MS = 500;
 /** What no event told of (a lost one, a folder on a network) is found within this time. */
 const RESCAN_MS = 2000;
 
-/** Not ours to read: what the controller writes beside the rules. */
-export const STATUS_SUFFIX = '.status.yaml';
 const isManifest = (name: string): boolean =>
   /\.ya?ml$/.test(name) && !name.startsWith('.') && !name.endsWith(STATUS_SUFFIX);
 /** Also other names: a mounted ConfigMap is exchanged by renaming `..data`. */

@@ -38,10 +38,13 @@ export function nextFolderState(state: FolderState, scan: Scan, nowMs: number): 
     });
   }
   settle(next);
+  const taken = new Set([...next.values()].flatMap(({ inForce = [] }) => inForce).flatMap(claimsOf));
   for (const [file, before] of state) {
     const missingSinceMs = before.missingSinceMs ?? nowMs;
     if (next.has(file) || nowMs - missingSinceMs >= REMOVAL_GRACE_MS) continue;
-    next.set(file, { ...before, refusals: [], missingSinceMs });
+    // Given up for good: if the file came back, two would have the same in force.
+    const inForce = before.inForce?.filter((resource) => !claimsOf(resource).some((claim) => taken.has(claim)));
+    next.set(file, { ...before, inForce, refusals: [], missingSinceMs });
   }
   return next;
 }
@@ -53,7 +56,10 @@ function parseRead(file: string, read: { text: string } | { error: string }, bef
   return before && before.text === read.text ? before.parsed : parseManifestFile(file, read.text);
 }
 
-/** Puts valid files in force; where two declare the same resource, the one that has it in force keeps it. */
+/**
+ * Puts valid files in force; where two declare the same resource, the one that has it in force keeps it. Ends, since what
+ * files have in force never has the same resource twice, so that a file is refused at most once.
+ */
 function settle(files: Map<string, FileState>): void {
   const refused = new Set([...files].filter(([, { refusals }]) => refusals.length > 0).map(([file]) => file));
   const chosen = (file: string, { parsed, inForce }: FileState) =>
@@ -97,20 +103,12 @@ function findConflicts(file: string, resources: readonly Resource[], owners: Map
   });
 }
 
-/** What a file that is on its way out had is declared for as long as no other file has taken it over. */
+/** Also what a file on its way out had, for as long as no other file has taken it over. */
 export function declaredBy(state: FolderState): Declared {
-  const taken = new Set<string>();
   const files = [...state.values()];
-  const present = files.filter(({ missingSinceMs }) => missingSinceMs === undefined);
-  const resources = present.flatMap(({ inForce = [] }) => inForce);
-  for (const claim of resources.flatMap(claimsOf)) taken.add(claim);
-  const leaving = files
-    .filter(({ missingSinceMs }) => missingSinceMs !== undefined)
-    .flatMap(({ inForce = [] }) => inForce)
-    .filter((resource) => !claimsOf(resource).some((claim) => taken.has(claim)));
   return declare(
-    [...resources, ...leaving],
+    files.flatMap(({ inForce = [] }) => inForce),
     files.flatMap(({ refusals }) => refusals),
-    present.every(({ inForce }) => inForce !== undefined),
+    files.every(({ inForce }) => inForce !== undefined),
   );
 }
