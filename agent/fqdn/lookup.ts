@@ -4,7 +4,7 @@ import { createSocket } from 'node:dgram';
 import { createConnection, isIPv6 } from 'node:net';
 import { type Answer, encodeQuestion, type Question, readAnswer } from './message.ts';
 
-const TIMEOUT_MS = 2000;
+export const TIMEOUT_MS = 2000;
 const TRIES = 3;
 const MAX_ID = 0x10000;
 const LENGTH_BYTES = 2;
@@ -12,12 +12,17 @@ const LENGTH_BYTES = 2;
 export type Resolver = { readonly address: string; readonly port: number };
 
 /** Never throws: what went wrong is in the answer. */
-export async function lookUp(resolver: Resolver, name: string, type: Question['type']): Promise<Answer> {
+export async function lookUp(
+  resolver: Resolver,
+  name: string,
+  type: Question['type'],
+  timeoutMs = TIMEOUT_MS,
+): Promise<Answer> {
   for (let tries = 1; tries <= TRIES; tries += 1) {
     const question = { id: randomInt(MAX_ID), name, type };
-    const answer = await ask(askUdp, resolver, question);
+    const answer = await ask(askUdp, resolver, question, timeoutMs);
     if (answer?.kind === 'truncated')
-      return (await ask(askTcp, resolver, question)) ?? { kind: 'failed', reason: 'no answer over TCP' };
+      return (await ask(askTcp, resolver, question, timeoutMs)) ?? { kind: 'failed', reason: 'no answer over TCP' };
     if (answer) return answer;
   }
   return { kind: 'failed', reason: `no answer from ${resolver.address}, asked ${TRIES} times` };
@@ -26,10 +31,10 @@ export async function lookUp(resolver: Resolver, name: string, type: Question['t
 type Ask = (resolver: Resolver, question: Question, settle: (answer: Answer | undefined) => void) => () => void;
 
 /** Undefined where nothing came in time. */
-function ask(by: Ask, resolver: Resolver, question: Question): Promise<Answer | undefined> {
+function ask(by: Ask, resolver: Resolver, question: Question, timeoutMs: number): Promise<Answer | undefined> {
   const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
   const close = by(resolver, question, resolve);
-  const timeout = setTimeout(() => resolve(undefined), TIMEOUT_MS);
+  const timeout = setTimeout(() => resolve(undefined), timeoutMs);
   return promise.finally(() => {
     clearTimeout(timeout);
     close();

@@ -1,16 +1,21 @@
 // Keeps the addresses of names: looks each up again every 30 s, or when its records end.
 import type { Logger } from 'pino';
-import { lookUp, type Resolver } from './lookup.ts';
+import { lookUp, type Resolver, TIMEOUT_MS } from './lookup.ts';
 import type { Answer } from './message.ts';
 
-const REFRESH_MS = 30_000;
-const MIN_REFRESH_MS = 5000;
-/** A policy does not wait longer for its names. */
-const SETTLE_MS = 2000;
+/** In ms; `settle`: a policy does not wait longer for its names. */
+export type Timing = {
+  readonly refresh: number;
+  readonly minRefresh: number;
+  readonly settle: number;
+  readonly lookup: number;
+};
+export const TIMING: Timing = { refresh: 30_000, minRefresh: 5000, settle: 2000, lookup: TIMEOUT_MS };
 
 export type NameResolverOptions = {
   readonly resolver: Resolver;
   readonly log: Logger;
+  readonly timing?: Timing;
   /** All addresses of a name, each time that they change. */
   readonly onAddresses: (name: string, addresses: readonly string[]) => void;
   /** A name was looked up for the first time, or took too long. */
@@ -26,10 +31,12 @@ const isPattern = (name: string): boolean => name.startsWith('*.');
 
 export class NameResolver implements Disposable {
   readonly #options: NameResolverOptions;
+  readonly #timing: Timing;
   readonly #names = new Map<string, Known>();
 
   constructor(options: NameResolverOptions) {
     this.#options = options;
+    this.#timing = options.timing ?? TIMING;
   }
 
   /** The names that are used now; others are forgotten. */
@@ -54,7 +61,7 @@ export class NameResolver implements Disposable {
       this.#options.onProblem(name, `${name} can't be looked up: its addresses come from the answers that pods get`);
       return;
     }
-    known.settle = setTimeout(() => this.#settle(known), SETTLE_MS);
+    known.settle = setTimeout(() => this.#settle(known), this.#timing.settle);
     void this.#refresh(name, known);
   }
 
@@ -74,11 +81,12 @@ export class NameResolver implements Disposable {
 
   async #refresh(name: string, known: Known): Promise<void> {
     const { resolver } = this.#options;
-    const [a, aaaa] = await Promise.all([lookUp(resolver, name, 'A'), lookUp(resolver, name, 'AAAA')]);
+    const look = (type: 'A' | 'AAAA'): Promise<Answer> => lookUp(resolver, name, type, this.#timing.lookup);
+    const [a, aaaa] = await Promise.all([look('A'), look('AAAA')]);
     if (this.#names.get(name) !== known) return; // no longer used, or used anew
     this.#take(name, known, a, aaaa);
     this.#settle(known);
-    known.refresh = setTimeout(() => void this.#refresh(name, known), nextRefreshMs([a, aaaa]));
+    known.refresh = setTimeout(() => void this.#refresh(name, known), nextRefreshMs([a, aaaa], this.#timing));
   }
 
   /** What could not be looked up stays as it was. */
@@ -105,10 +113,10 @@ const addressesOf = (answer: Answer): readonly string[] | undefined =>
   answer.kind === 'addresses' ? answer.addresses : undefined;
 
 /** By the records that end first. After a failure soon, since the addresses may be old. */
-function nextRefreshMs(answers: readonly Answer[]): number {
+function nextRefreshMs(answers: readonly Answer[], { refresh, minRefresh }: Timing): number {
   const waits = answers.map((answer) => {
-    if (answer.kind !== 'addresses') return MIN_REFRESH_MS;
-    return answer.ttlSeconds === undefined ? REFRESH_MS : answer.ttlSeconds * 1000;
+    if (answer.kind !== 'addresses') return minRefresh;
+    return answer.ttlSeconds === undefined ? refresh : answer.ttlSeconds * 1000;
   });
-  return Math.max(MIN_REFRESH_MS, Math.min(REFRESH_MS, ...waits));
+  return Math.max(minRefresh, Math.min(refresh, ...waits));
 }

@@ -9,6 +9,7 @@ import { EtcdSession } from './session.ts';
 import { Store } from './store.ts';
 
 const NODE = 'n1';
+const QUIET_MS = 1000;
 
 const rule = (to: string) => ({
   ...{ name: 'r', direction: 'egress', from: 'nv.workload', to, ports: 'any', action: 'allow', applications: [] },
@@ -30,7 +31,7 @@ class Bench implements AsyncDisposable {
   private constructor(etcd: Etcd) {
     this.etcd = etcd;
     const log = pino({ level: 'debug' }, { write: (line) => this.logged.push(JSON.parse(line)) });
-    const mirror = new Mirror(NODE, log, (snapshot) => this.snapshots.push(snapshot));
+    const mirror = new Mirror(NODE, log, (snapshot) => this.snapshots.push(snapshot), QUIET_MS);
     this.#store = new Store({ url: etcd.url }, log, [(session) => mirror.follow(session)]);
   }
 
@@ -160,7 +161,7 @@ describe('the mirror of etcd', { concurrency: true, timeout: 40_000 }, () => {
     await bench.until(() =>
       bench.has('etcd is another store than before: what is in force stays until it is filled again'),
     );
-    await sleep(3500);
+    await sleep(QUIET_MS + 300);
     assert.equal(bench.snapshots.length, 0, 'an empty etcd is no news');
     for (const [key, value] of Object.entries(STATE).toReversed()) {
       await bench.write({ [key]: value });

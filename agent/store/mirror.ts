@@ -34,6 +34,7 @@ type Refill = { since?: number; timer?: NodeJS.Timeout };
 export class Mirror {
   readonly #log: Logger;
   readonly #onChange: (snapshot: Snapshot) => void;
+  readonly #refillQuietMs: number;
   readonly #workloads: Replica<PublishedWorkload>;
   readonly #resources = new Map<string, Replica<PublishedResource>>();
   readonly #groups = new Map<string, Replica<GroupMember>>();
@@ -45,9 +46,15 @@ export class Mirror {
   #refill: Refill | undefined;
 
   /** `onChange` is called with whole states only: all that the workloads name has been looked for. */
-  constructor(node: string, log: Logger, onChange: (snapshot: Snapshot) => void) {
+  constructor(
+    node: string,
+    log: Logger,
+    onChange: (snapshot: Snapshot) => void,
+    refillQuietMs: number = REFILL_QUIET_MS,
+  ) {
     this.#log = log;
     this.#onChange = onChange;
+    this.#refillQuietMs = refillQuietMs;
     this.#workloads = new Replica({ key: keys.workloadsPrefix(node), isPrefix: true }, parseWorkload, log);
   }
 
@@ -129,7 +136,7 @@ export class Mirror {
     clearTimeout(refill.timer);
     if (this.#workloads.values.length === 0) return;
     refill.since ??= Date.now();
-    const waitMs = Math.min(REFILL_QUIET_MS, Math.max(0, refill.since + MAX_REFILL_MS - Date.now()));
+    const waitMs = Math.min(this.#refillQuietMs, Math.max(0, refill.since + MAX_REFILL_MS - Date.now()));
     refill.timer = setTimeout(() => {
       this.#refill = undefined;
       this.#log.info({ workloads: this.#workloads.values.length }, 'etcd is filled again');
