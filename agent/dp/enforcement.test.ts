@@ -239,6 +239,24 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     assert.deepEqual(bench.peer.bodies('ctrl_del_mac'), [{ iface: 'veth1', mac: MAC }]);
   });
 
+  it('removes a workload that went while dp was away, and not one that came back', async () => {
+    await using bench = new Bench();
+    const other = 'aa:bb:cc:dd:ee:02';
+    bench.enforcement.setTargets(targets(target(), target(undefined, other)));
+    await bench.peer.until(({ commands }) => commands.length === 2);
+    bench.peer.end({ removesFile: true });
+    await bench.peer.until(() => bench.messages().includes('dp lost'));
+    bench.enforcement.setTargets(new Map());
+    bench.enforcement.setTargets(targets(target(undefined, other)));
+    bench.peer = bench.newPeer();
+    await bench.peer.until(({ commands }) => commands.length === 2);
+    assert.deepEqual(bench.peer.bodies('ctrl_del_mac'), [{ iface: 'veth1', mac: MAC }]);
+    assert.deepEqual(
+      bench.peer.bodies('ctrl_add_mac').map(({ mac }) => mac),
+      [other],
+    );
+  });
+
   it('tells a dp that was killed and started between two keep-alives everything again', async () => {
     await using bench = new Bench();
     bench.settled.add('a.example');

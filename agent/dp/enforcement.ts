@@ -46,7 +46,8 @@ export class Enforcement implements Disposable {
   readonly #options: EnforcementOptions;
   readonly #names = new NameAddresses();
   readonly #workloads = new Map<string, Workload>();
-  readonly #removed: Target[] = [];
+  /** By MAC: dp is to forget them. */
+  readonly #removed = new Map<string, Target>();
   #confirmation: Confirmation | undefined;
   #isConnected = false;
   #isWorking = false;
@@ -62,9 +63,12 @@ export class Enforcement implements Disposable {
       if (targets.has(mac)) continue;
       this.#workloads.delete(mac);
       this.revisions.remove(mac);
-      if (this.#isConnected) this.#removed.push(target);
+      this.#removed.set(mac, target);
     }
-    for (const [mac, target] of targets) this.#setTarget(mac, target);
+    for (const [mac, target] of targets) {
+      this.#removed.delete(mac);
+      this.#setTarget(mac, target);
+    }
     this.wake();
   }
 
@@ -107,7 +111,6 @@ export class Enforcement implements Disposable {
   lost(): void {
     this.#isConnected = false;
     this.#names.forgetTold();
-    this.#removed.length = 0; // a dp that comes back finds their interfaces gone
     this.#confirmation?.end('dp was lost before it confirmed the policy');
   }
 
@@ -170,8 +173,10 @@ export class Enforcement implements Disposable {
   }
 
   async #register(): Promise<void> {
-    for (let target = this.#removed.shift(); target; target = this.#removed.shift())
-      await this.#options.send([command('ctrl_del_mac', { iface: target.hostInterface.name, mac: target.mac })]);
+    for (const [mac, { hostInterface }] of this.#removed) {
+      await this.#options.send([command('ctrl_del_mac', { iface: hostInterface.name, mac })]);
+      this.#removed.delete(mac);
+    }
     for (const workload of this.#workloads.values()) {
       if (!workload.isDue) continue;
       const { datagrams, told } = registrationFor(workload.target, workload.told);

@@ -19,7 +19,7 @@ export type LocalWorkload = {
 
 /** Why there is no link: none yet (or no more); one that can't be policed; none that could be read just now. */
 type Absence = { readonly kind: 'awaited' | 'unusable' | 'unreadable'; readonly reason: string };
-type Watched = { readonly entry: NamespaceEntry; workload?: LocalWorkload; absence?: Absence };
+type Watched = { readonly entry: NamespaceEntry; readAt: number; workload?: LocalWorkload; absence?: Absence };
 
 export class WorkloadLinks implements Disposable {
   readonly #links = new PodLinks();
@@ -37,7 +37,7 @@ export class WorkloadLinks implements Disposable {
   setEntries(entries: readonly NamespaceEntry[]): void {
     const before = this.#watched;
     this.#watched = entries.map(
-      (entry) => before.find((known) => isDeepStrictEqual(known.entry, entry)) ?? { entry: { ...entry } },
+      (entry) => before.find((known) => isDeepStrictEqual(known.entry, entry)) ?? { entry: { ...entry }, readAt: 0 },
     );
     this.#look(before.some((known) => !this.#watched.includes(known)));
   }
@@ -61,7 +61,9 @@ export class WorkloadLinks implements Disposable {
 
   #look(isChanged = false): void {
     clearTimeout(this.#timer);
-    const changed = this.#watched.filter((watched) => this.#update(watched));
+    const dueBefore = Date.now() - KNOWN_POLL_MS;
+    const due = this.#watched.filter(({ workload, readAt }) => !workload || readAt <= dueBefore);
+    const changed = due.filter((watched) => this.#update(watched));
     const isAnyMissing = this.#watched.some(({ workload }) => !workload);
     this.#timer = setTimeout(() => this.#look(), isAnyMissing ? MISSING_POLL_MS : KNOWN_POLL_MS);
     if (changed.length > 0 || isChanged) this.#onChange();
@@ -69,6 +71,7 @@ export class WorkloadLinks implements Disposable {
 
   #update(watched: Watched): boolean {
     const found = this.#read(watched.entry);
+    watched.readAt = Date.now();
     return 'reason' in found ? this.#miss(watched, found) : this.#find(watched, found);
   }
 
