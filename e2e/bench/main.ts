@@ -2,6 +2,7 @@
 // The bench's command line: measures what it is asked to, and writes the table.
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
+import { KernelError } from '../../dp/kernel/libbpf.ts';
 import { mustRun } from '../lab/command.ts';
 import { LabError } from '../lab/failure.ts';
 import { removeAbandonedLabs } from '../lab/removal.ts';
@@ -70,11 +71,21 @@ async function main(args: readonly string[]): Promise<number> {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const isOwn = [LabError, DpError, UsageError].some((kind) => error instanceof kind);
-  if (!isOwn && !(error instanceof Interrupted)) throw error;
-  const words = error instanceof Interrupted ? 'stopped; everything it made is removed' : (error as Error).message;
-  process.stderr.write(`bench: ${words}\n`);
-  if (error instanceof UsageError) process.stderr.write('bench: --help lists the options\n');
-  process.exitCode =
-    error instanceof Interrupted ? EXIT.interrupted : error instanceof UsageError ? EXIT.usage : EXIT.failed;
+  process.exitCode = explain(error);
+}
+
+/** Says what went wrong, and answers the exit code for it; what is a mistake of the bench itself goes on as it is. */
+function explain(error: unknown): number {
+  const say = (words: string) => process.stderr.write(`bench: ${words}\n`);
+  if (error instanceof Interrupted) {
+    say('stopped; everything it made is removed');
+    return EXIT.interrupted;
+  }
+  if (error instanceof UsageError) {
+    say(`${error.message}\nbench: --help lists the options`);
+    return EXIT.usage;
+  }
+  if (!(error instanceof LabError || error instanceof DpError || error instanceof KernelError)) throw error;
+  say(error.message);
+  return EXIT.failed;
 }

@@ -25,8 +25,7 @@ export async function* measureMemory(bench: Bench): AsyncGenerator<Figure> {
 
 async function* measurePolicies(bench: Bench): AsyncGenerator<Figure> {
   await using lab = await Lab.create(bench.signal);
-  const { client: dp } = await startDp(lab);
-  using _ = dp;
+  using dp = (await startDp(lab)).client;
   const silent = await addSilentInterfaces(lab, SHARING + Object.keys(RULE_SETS).length);
   dp.send(silent.map(({ iface, mac }) => addMac(iface, mac)));
   using parts = new Parts({ pins: lab.pins });

@@ -9,7 +9,7 @@ export const HELP = `usage: npm run bench -- [options]
 Measures Podwall on this machine in network namespaces of its own, beside the same path with no program, with a program
 that does nothing, and with nftables. Writes a table in Markdown to stdout, progress to stderr. Needs root.
 
-  --quick          about a minute: fewer rounds, the largest policies alone, one workload
+  --quick          about two minutes: fewer rounds, the largest policies alone, one workload
   --only PART      a part alone (may be given again): ${PARTS.join(', ')}
   --rounds N       interleaved runs of each figure (default 7; with --quick 3)
   --json FILE      writes the figures, every sample of them, as JSON

@@ -1,4 +1,4 @@
-// dp's programs and parts of them, loaded over the tables of a running dp or over tables of their own, and run on packets.
+// dp's programs and parts of them, over the tables of a running dp or over tables of their own, and run on packets.
 import { readdirSync, readFileSync } from 'node:fs';
 import koffi from 'koffi';
 import {

@@ -1,5 +1,5 @@
-// Preloaded into a dp to be profiled: SIGUSR2 starts a CPU profile, and the next ends it and writes it to a file. Not from
-// the start on, as by --cpu-prof: the signals of the profiler keep the kernel's verifier from its work.
+// Preloaded into a dp to be profiled: SIGUSR2 starts a CPU profile, and the next ends it and writes it to a file.
+// Not from the start on, as by --cpu-prof: the profiler's signals keep the kernel's verifier from its work (EAGAIN).
 import { renameSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 

@@ -35,8 +35,7 @@ type Case = {
 
 export async function* measureProgramTime(bench: Bench): AsyncGenerator<Figure> {
   await using lab = await Lab.create(bench.signal);
-  const { client: dp } = await startDp(lab);
-  using _dp = dp;
+  using dp = (await startDp(lab)).client;
   const cases = await enforceAll(bench, lab, dp);
   using parts = new Parts({ pins: lab.pins });
   yield* searches(bench, parts, cases);

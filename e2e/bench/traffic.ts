@@ -25,8 +25,7 @@ export async function* measureTraffic(bench: Bench): AsyncGenerator<Figure> {
     await using lab = await Lab.create(bench.signal);
     const client = await lab.addWorkload(WORKLOAD);
     await startServers(lab);
-    const dp = (await startDp(lab)).client;
-    using _ = dp;
+    using dp = (await startDp(lab)).client;
     const silent = await addSilentInterfaces(lab, workloads - 1);
     dp.send(silent.map(({ iface, mac }) => addMac(iface, mac)));
     for (const count of bench.isQuick ? [MOST_RULES] : [0, 100, 1_000, MOST_RULES]) {
