@@ -9,6 +9,8 @@ export type RuleText = {
   readonly direction?: 'egress' | 'ingress';
   /** `any`, an address, `first-last`, or `fqdn:name`. */
   readonly peer?: string;
+  /** The workload's own side, in the same forms but for a name. */
+  readonly local?: string;
   /** `any`, `icmp`, `icmpv6`, a protocol number, `tcp/443`, `udp/1-5`. */
   readonly ports?: string;
   readonly action?: Action;
@@ -23,24 +25,40 @@ const ANY = {
 
 /** Allows everything, unless told otherwise. An application's action is reported under the rule's own id. */
 export function rule(text: RuleText = {}): PolicyRule {
-  const { id = 1001, direction = 'egress', peer = 'any', ports = 'any', action = ACTION.open, apps = {} } = text;
+  const {
+    id = 1001,
+    direction = 'egress',
+    peer = 'any',
+    local = 'any',
+    ports = 'any',
+    action = ACTION.open,
+    apps = {},
+  } = text;
   const fqdn = peer.startsWith('fqdn:') ? peer.slice('fqdn:'.length) : undefined;
-  const family = text.family ?? (peer.includes('::') ? 6 : 4);
-  const any = ANY[family];
-  const [first = any.first, last = first] = fqdn ? [] : peer === 'any' ? [any.first, any.last] : peer.split('-');
+  const family = text.family ?? (!fqdn && peer.includes(':') ? 6 : 4);
   const isIngress = direction === 'ingress';
-  const list = Object.entries(apps).map(([name, own]) => ({ app: numberOf(name), action: own, rid: id }));
+  const own = rangeOf(local, family);
+  const other = fqdn ? { first: ANY[family].first, last: ANY[family].first } : rangeOf(peer, family);
+  const [source, destination] = isIngress ? [other, own] : [own, other];
+  const list = Object.entries(apps).map(([name, itsAction]) => ({ app: numberOf(name), action: itsAction, rid: id }));
   return {
     id,
-    ...(isIngress
-      ? { sip: first, sipr: last, dip: any.first, dipr: any.last }
-      : { sip: any.first, sipr: any.last, dip: first, dipr: last }),
+    sip: source.first,
+    sipr: source.last,
+    dip: destination.first,
+    dipr: destination.last,
     ...portsOf(ports),
     action,
     ingress: isIngress,
-    ...(fqdn ? { fqdn, dip: any.first, dipr: any.first } : {}),
+    ...(fqdn ? { fqdn } : {}),
     ...(list.length > 0 ? { apps: list } : {}),
   };
+}
+
+function rangeOf(text: string, family: 4 | 6): { first: string; last: string } {
+  if (text === 'any') return ANY[family];
+  const [first = '', last = first] = text.split('-');
+  return { first, last };
 }
 
 const numberOf = (name: string): number => APPLICATION[name as ApplicationName]; // the keys of RuleText's own apps
