@@ -78,7 +78,7 @@ describe('the demo', { timeout: 300_000 }, () => {
     ['SIGINT', 130, /network:/],
     ['SIGINT', 130, /servers:/],
     ['SIGTERM', 143, /Podwall:/],
-    ['SIGINT', 130, /generation 1: in force/],
+    ['SIGINT', 130, /generation 1: Programmed/],
   ] as const;
   for (const [signal, code, step] of interruptions)
     it(`removes what it made when ${signal} comes after ${step}`, async () => {

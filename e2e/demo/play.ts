@@ -159,5 +159,5 @@ async function apply({ podwall }: Stage, manifest: string, say: Say): Promise<vo
   const started = performance.now();
   const { programmedGeneration } = await podwall.rules.apply(RULE_FILE, manifest, RULE);
   const ms = Math.round(performance.now() - started);
-  say(`rule ${RULE.namespace}/${RULE.name}, generation ${programmedGeneration}: in force after ${ms} ms`);
+  say(`rule ${RULE.namespace}/${RULE.name}, generation ${programmedGeneration}: Programmed after ${ms} ms`);
 }

@@ -39,9 +39,9 @@ const threat = (with_: Partial<Threat>): Threat => ({
   ...with_,
 });
 
-const withThreats = (...threats: Threat[]): RuleStatus => ({ ...NO_STATUS, threats });
-const withHits = (hits: Record<string, number>): RuleStatus => ({
+const withHits = (hits: Record<string, number>, ...threats: Threat[]): RuleStatus => ({
   ...NO_STATUS,
+  threats,
   rules: Object.entries(hits).map(([name, count]) => ({ name, hits: count })),
 });
 
@@ -67,20 +67,19 @@ describe('the deciding rule', () => {
     ['may be one that had no hits', PASSES, NO_STATUS, withHits({ a: 1, b: 0 }), 'checkout/a'],
     ['is not known while no hits rise', PASSES, withHits({ a: 1 }), withHits({ a: 1 }), undefined],
     ['is all whose hits rose', PASSES, NO_STATUS, withHits({ a: 1, b: 1 }), 'checkout/a, checkout/b'],
-    ['is the one of a threat', DROPPED, NO_STATUS, withThreats(threat({})), 'checkout/redis'],
-    ['is not that of an old threat', DROPPED, withThreats(threat({})), withThreats(threat({})), undefined],
-    [
-      'is not that of a threat elsewhere',
-      DROPPED,
-      NO_STATUS,
-      withThreats(
-        threat({ destination: '10.20.30.51' }),
-        threat({ destinationPort: 80 }),
-        threat({ action: 'violate' }),
-      ),
-      undefined,
-    ],
-    ['of what is dropped is not told by hits', DROPPED, NO_STATUS, withHits({ a: 1 }), undefined],
+    ['is that of a threat and of hits', DROPPED, NO_STATUS, withHits({ redis: 1 }, threat({})), 'checkout/redis'],
+    ['is not known by a threat alone', DROPPED, NO_STATUS, withHits({ redis: 0 }, threat({})), undefined],
+    ['of what is dropped is not told by hits alone', DROPPED, NO_STATUS, withHits({ redis: 1 }), undefined],
+    ['is not that of an old threat', DROPPED, withHits({}, threat({})), withHits({ redis: 1 }, threat({})), undefined],
+    ...[{ destination: '10.20.30.51' }, { destinationPort: 80 }, { action: 'violate' } as const].map(
+      (other): [string, Expected, RuleStatus, RuleStatus, undefined] => [
+        `is not that of a threat with another ${Object.keys(other)}`,
+        DROPPED,
+        NO_STATUS,
+        withHits({ redis: 1 }, threat(other)),
+        undefined,
+      ],
+    ),
   ];
   for (const [name, expected, before, after, rule] of cases)
     it(name, () => assert.equal(decidingRule('checkout', { endpoint: ENDPOINT, expected }, before, after), rule));

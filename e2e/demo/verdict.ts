@@ -44,8 +44,8 @@ export function describeOutcome({ timedOut, code, stdout, stderr }: Completed, e
 }
 
 /**
- * The rule that a status which came after names for the scenario, as resource/rule: the threat reported for its packets,
- * or the rule whose hits rose; undefined as long as it tells neither.
+ * The rule that a status which came after names for the scenario, as resource/rule: the one whose hits rose, and for what
+ * was dropped also the one of the threat reported; undefined as long as the status tells none.
  */
 export function decidingRule(
   resource: string,
@@ -53,8 +53,10 @@ export function decidingRule(
   before: RuleStatus,
   after: RuleStatus,
 ): string | undefined {
-  const rules = expected.kind === 'dropped' ? newThreats(endpoint, before, after) : newHits(before, after);
-  return rules.length === 0 ? undefined : [...new Set(rules)].map((rule) => `${resource}/${rule}`).join(', ');
+  const dropping = newThreats(endpoint, before, after);
+  // Hits come later than the threat: not waiting for them would have them count for the next scenario.
+  const rules = newHits(before, after).filter((rule) => expected.kind === 'passes' || dropping.has(rule));
+  return rules.length === 0 ? undefined : rules.map((rule) => `${resource}/${rule}`).join(', ');
 }
 
 export function judge(scenario: Scenario, completed: Completed, rule: string): Row {
@@ -64,11 +66,10 @@ export function judge(scenario: Scenario, completed: Completed, rule: string): R
   return { name, expected: expected.kind, seen, rule, ms: Math.round(completed.ms), held };
 }
 
-function newThreats(endpoint: Endpoint, before: RuleStatus, after: RuleStatus): string[] {
+function newThreats(endpoint: Endpoint, before: RuleStatus, after: RuleStatus): Set<string> {
   const known = new Set(before.threats.map((threat) => JSON.stringify(threat)));
-  return after.threats
-    .filter((threat) => !known.has(JSON.stringify(threat)) && isDropOf(endpoint, threat))
-    .map(({ rule }) => rule);
+  const drops = after.threats.filter((threat) => !known.has(JSON.stringify(threat)) && isDropOf(endpoint, threat));
+  return new Set(drops.map(({ rule }) => rule));
 }
 
 type LoggedThreat = Pick<Threat, 'action' | 'destination' | 'destinationPort' | 'rule'>;

@@ -68,6 +68,15 @@ export class LabProcess {
     await waitFor(`${this.name} to end when killed`, isOver, { timeoutMs: STOP_TIMEOUT_MS });
   }
 
+  /** Stops it from running without its noticing; `thaw` has it go on. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
   /** From now on, its end is no surprise. */
   expectEnd(): void {
     this.#child = undefined;

@@ -20,12 +20,14 @@ status:
     - {type: Programmed, status: '${status}', observedGeneration: 3, message: on 1 of 1 nodes}
   rules: [{name: a, hits: 2, lastHit: 2026-01-01T00:00:00Z}]
   threats: {total: 0, last: []}
+  problems: [its agent does not report]
 `;
   it('tells the generation in force', () => assert.equal(parseStatus(condition('True')).programmedGeneration, 3));
   it('tells none while it is not in force', () =>
     assert.equal(parseStatus(condition('False')).programmedGeneration, 0));
   it('tells the hits of each rule', () => assert.deepEqual(parseStatus(condition('True')).rules[0]?.hits, 2));
-  it('that is empty tells nothing', () => assert.deepEqual(parseStatus(''), { ...NO_STATUS, message: '' }));
+  it('tells problems', () => assert.deepEqual(parseStatus(condition('True')).problems, ['its agent does not report']));
+  it('that is empty tells nothing', () => assert.deepEqual(parseStatus(''), NO_STATUS));
 });
 
 describe('another action for a rule', () => {

@@ -9,15 +9,15 @@ import { waitFor } from './wait.ts';
 export type RuleStatus = {
   /** The generation whose every rule is in force for every workload; 0: none yet. */
   readonly programmedGeneration: number;
-  /** What keeps the rule from being in force, in the controller's words. */
-  readonly message: string;
   readonly rules: readonly RuleHits[];
   readonly threats: readonly Threat[];
+  /** What is not as it should be, in the controller's words. */
+  readonly problems: readonly string[];
 };
 
 export type RuleName = { readonly namespace: string; readonly name: string };
 
-export const NO_STATUS: RuleStatus = { programmedGeneration: 0, message: 'no status', rules: [], threats: [] };
+export const NO_STATUS: RuleStatus = { programmedGeneration: 0, rules: [], threats: [], problems: [] };
 
 const PROGRAMMED_TIMEOUT_MS = 30_000;
 
@@ -80,9 +80,9 @@ export function parseStatus(text: string): RuleStatus {
   const programmed = status?.conditions.find(({ type }) => type === 'Programmed');
   return {
     programmedGeneration: programmed?.status === 'True' ? programmed.observedGeneration : 0,
-    message: programmed?.message ?? '',
     rules: status?.rules ?? [],
     threats: status?.threats.last ?? [],
+    problems: status?.problems ?? [],
   };
 }
 
