@@ -48,7 +48,7 @@ async function run(options: RunOptions): Promise<number> {
   const rows = sections.flatMap((section) => section.rows);
   const isColoured = process.stdout.isTTY && !process.env.NO_COLOR;
   const style = isColoured ? COLOURED : PLAIN;
-  if (options.isJson) process.stdout.write(`${JSON.stringify(summarize(rows))}\n`);
+  if (options.isJson) process.stdout.write(`${JSON.stringify(summarize(sections))}\n`);
   else {
     const parts = [renderTable(sections, style), renderThreats(threats, style), renderSummary(rows, style)];
     process.stdout.write(`\n${parts.join('\n\n')}\n`);

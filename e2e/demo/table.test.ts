@@ -79,10 +79,10 @@ describe('the summary', () => {
   it('says that all held', () => assert.match(renderSummary([HELD, HELD], PLAIN), /^2 of 2 held: /));
   it('says how many did not', () => assert.match(renderSummary([HELD, BROKEN], PLAIN), /^1 of 2 held: .*✗/));
   it('for programs has each row and the counts', () =>
-    assert.deepEqual(summarize([HELD, BROKEN]), {
+    assert.deepEqual(summarize(SECTIONS), {
       scenarios: [
-        { name: 'MySQL', expected: 'passes', seen: 'passes', rule: 'checkout/mysql', ms: 8 },
-        { name: 'Redis PING', expected: 'dropped', seen: 'answered: PONG', rule: '-', ms: 1204 },
+        { name: 'First: MySQL', expected: 'passes', seen: 'passes', rule: 'checkout/mysql', ms: 8 },
+        { name: 'Second: Redis PING', expected: 'dropped', seen: 'answered: PONG', rule: '-', ms: 1204 },
       ],
       passed: 1,
       failed: 1,

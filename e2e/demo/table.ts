@@ -78,13 +78,16 @@ export function renderSummary(rows: readonly Row[], style: Style): string {
 }
 
 export type Summary = {
+  /** Each name is unique: it begins with its section's title. */
   readonly scenarios: readonly Pick<Row, 'name' | 'expected' | 'seen' | 'rule' | 'ms'>[];
   readonly passed: number;
   readonly failed: number;
 };
 
-export function summarize(rows: readonly Row[]): Summary {
-  const passed = rows.filter(({ held }) => held).length;
-  const scenarios = rows.map(({ name, expected, seen, rule, ms }) => ({ name, expected, seen, rule, ms }));
-  return { scenarios, passed, failed: rows.length - passed };
+export function summarize(sections: readonly Section[]): Summary {
+  const scenarios = sections.flatMap(({ title, rows }) =>
+    rows.map(({ name, expected, seen, rule, ms }) => ({ name: `${title}: ${name}`, expected, seen, rule, ms })),
+  );
+  const passed = sections.flatMap(({ rows }) => rows).filter(({ held }) => held).length;
+  return { scenarios, passed, failed: scenarios.length - passed };
 }
