@@ -16,7 +16,8 @@ export class Batches {
   readonly #open = new Map<string, Open>();
 
   /** The whole change where this batch ends one. Throws CommandError where the batch has no place. */
-  add({ flag, rules = [], ...header }: PolicyConfig): PolicyChange | undefined {
+  add({ flag, rules: given, ...header }: PolicyConfig): PolicyChange | undefined {
+    const rules = given ?? [];
     const macs = header.mac.join();
     const said = JSON.stringify(header);
     const isStart = (flag & BATCH_FLAG.start) !== 0;
