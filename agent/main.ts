@@ -19,9 +19,8 @@ async function run({ etcdUrl, etcdTls, logLevel, ...rest }: Run): Promise<void> 
     ...(etcdTls.key !== undefined && { privateKey: readFileSync(etcdTls.key) }),
   };
   const ended = AbortSignal.any(['SIGTERM', 'SIGINT'].map(abortOn));
-  await using agent = new Agent({ ...rest, etcd: { url: etcdUrl, ...(credentials && { credentials }) } }, log);
+  await using _ = new Agent({ ...rest, etcd: { url: etcdUrl, ...(credentials && { credentials }) } }, log);
   log.info({ version: packageJson.version, pid: process.pid, etcd: etcdUrl }, 'agent started');
-  void agent;
   if (!ended.aborted) await once(ended, 'abort');
   setTimeout(() => process.exit(EXIT.failure), SHUTDOWN_MS).unref();
   log.info('agent ends, policies stay in force');

@@ -216,6 +216,22 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     assert.deepEqual([refused?.error, refused?.retryMs], ['too many rules', 1000]);
   });
 
+  it('does not take another policy’s confirmation for the one it waits for', async () => {
+    await using bench = new Bench();
+    await bench.peer.until(() => bench.connection.isConnected);
+    bench.peer.isAnswering = false;
+    const policy = computed(2);
+    bench.enforcement.setTargets(targets(target(policy)));
+    await bench.peer.until((peer) => peer.bodies('ctrl_cfg_policy').length === 1);
+    bench.peer.report({ kind: 'policyRealized', realized: { mac: MAC, epoch: 8, rules: 5 } });
+    bench.peer.report({ kind: 'policyRealized', realized: { mac: 'aa:bb:cc:dd:ee:02', epoch: 9, rules: 2 } });
+    await bench.peer.until(() => bench.reports.length === 2);
+    assert.deepEqual(bench.enforcement.stateOf(MAC), {});
+    bench.peer.report({ kind: 'policyRealized', realized: { mac: MAC, epoch: 10, rules: 2 } });
+    await bench.untilInForce(policy);
+    assert.equal(bench.enforcement.revisions.find(MAC, 10), policy);
+  });
+
   it('takes silence as a refusal', async () => {
     await using bench = new Bench();
     await bench.peer.until(({ keepAlives }) => keepAlives.length > 0);

@@ -42,6 +42,15 @@ describe('totals of hits', () => {
     assert.deepEqual(hitsOf(totals, 'r1'), { mysql: 13 });
   });
 
+  it('go on where dp gives an epoch a second time, as one that lost its tables does', () => {
+    const totals = new HitTotals();
+    for (const hits of [10, 3]) {
+      totals.begin(MAC, 2);
+      totals.count(MAC, 2, [hit(1001, hits)], policy());
+    }
+    assert.deepEqual(hitsOf(totals, 'r1'), { mysql: 13 });
+  });
+
   it('do not count a policy that another agent put in force', () => {
     const totals = new HitTotals();
     assert.equal(totals.count(MAC, 2, [hit(1001, 10)], policy()).size, 0);

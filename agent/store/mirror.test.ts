@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keys } from '@podwall/controller/api/keyspace.ts';
@@ -10,6 +12,7 @@ import { Store } from './store.ts';
 
 const NODE = 'n1';
 const QUIET_MS = 1000;
+const ANOTHER_STORE = 'etcd is another store than before: what is in force stays until it is filled again';
 
 const rule = (to: string) => ({
   ...{ name: 'r', direction: 'egress', from: 'nv.workload', to, ports: 'any', action: 'allow', applications: [] },
@@ -28,15 +31,12 @@ class Bench implements AsyncDisposable {
   readonly logged: Record<string, unknown>[] = [];
   readonly #store: Store;
 
-  private constructor(etcd: Etcd) {
+  /** `url`: the agent's way to it. */
+  constructor(etcd: Etcd, url = etcd.url) {
     this.etcd = etcd;
     const log = pino({ level: 'debug' }, { write: (line) => this.logged.push(JSON.parse(line)) });
     const mirror = new Mirror(NODE, log, (snapshot) => this.snapshots.push(snapshot), QUIET_MS);
-    this.#store = new Store({ url: etcd.url }, log, [(session) => mirror.follow(session)]);
-  }
-
-  static async start(): Promise<Bench> {
-    return new Bench(await Etcd.start());
+    this.#store = new Store({ url }, log, [(session) => mirror.follow(session)]);
   }
 
   async write(values: Record<string, object | undefined>): Promise<void> {
@@ -63,7 +63,6 @@ class Bench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#store[Symbol.asyncDispose]();
-    await this.etcd[Symbol.asyncDispose]();
   }
 }
 
@@ -82,7 +81,8 @@ const STATE = {
 
 describe('the mirror of etcd', { concurrency: true, timeout: 40_000 }, () => {
   it('holds this node’s workloads, the rules that they name, the groups that these name, and nothing else', async () => {
-    await using bench = await Bench.start();
+    await using etcd = await Etcd.start();
+    await using bench = new Bench(etcd);
     await bench.write(STATE);
     await bench.until(() => members(bench.last, 'g1')?.length === 2);
     assert.deepEqual(uids(bench.last), ['w1']);
@@ -91,7 +91,8 @@ describe('the mirror of etcd', { concurrency: true, timeout: 40_000 }, () => {
   });
 
   it('follows references as they come and go, and only ever shows whole states', async () => {
-    await using bench = await Bench.start();
+    await using etcd = await Etcd.start();
+    await using bench = new Bench(etcd);
     await bench.write(STATE);
     await bench.until(() => members(bench.last, 'g1')?.length === 2);
     bench.snapshots.length = 0;
@@ -119,7 +120,8 @@ describe('the mirror of etcd', { concurrency: true, timeout: 40_000 }, () => {
   });
 
   it('shows a rule that is not there as missing, and a value that is not readable too', async () => {
-    await using bench = await Bench.start();
+    await using etcd = await Etcd.start();
+    await using bench = new Bench(etcd);
     const unreadable = { ...resource('r2', 'nv.any'), mode: 'Panic' };
     await bench.write({ [keys.rules('r2')]: unreadable, [keys.workload(NODE, 'w1')]: workload('w1', ['r1', 'r2']) });
     await bench.until(() => uids(bench.last).length === 1);
@@ -130,7 +132,8 @@ describe('the mirror of etcd', { concurrency: true, timeout: 40_000 }, () => {
   });
 
   it('keeps what it knows while etcd is stopped, and takes what changed after, by itself and at once', async () => {
-    await using bench = await Bench.start();
+    await using etcd = await Etcd.start();
+    await using bench = new Bench(etcd);
     await bench.write(STATE);
     await bench.until(() => members(bench.last, 'g1')?.length === 2);
     bench.snapshots.length = 0;
@@ -152,15 +155,14 @@ describe('the mirror of etcd', { concurrency: true, timeout: 40_000 }, () => {
   });
 
   it('shows nothing of a wiped etcd until it was quiet for a while after being filled again', async () => {
-    await using bench = await Bench.start();
+    await using etcd = await Etcd.start();
+    await using bench = new Bench(etcd);
     await bench.write(STATE);
     await bench.until(() => members(bench.last, 'g1')?.length === 2);
     bench.snapshots.length = 0;
     await bench.etcd.wipe();
     await bench.etcd.restart();
-    await bench.until(() =>
-      bench.has('etcd is another store than before: what is in force stays until it is filled again'),
-    );
+    await bench.until(() => bench.has(ANOTHER_STORE));
     await sleep(QUIET_MS + 300);
     assert.equal(bench.snapshots.length, 0, 'an empty etcd is no news');
     for (const [key, value] of Object.entries(STATE).toReversed()) {
@@ -175,17 +177,84 @@ describe('the mirror of etcd', { concurrency: true, timeout: 40_000 }, () => {
     await bench.until(() => members(bench.last, 'g1')?.length === 1, 1000);
   });
 
-  it('notices a wiped etcd that was filled beyond where it was before', async () => {
-    await using bench = await Bench.start();
-    await bench.write({
-      [keys.rules('other')]: resource('other', 'nv.any'),
-      [keys.workload(NODE, 'w1')]: workload('w1', []),
-    });
-    await bench.until(() => uids(bench.last).length === 1);
-    await bench.etcd.wipe();
-    await bench.etcd.restart();
-    const filler = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`/other/${i}`, {}]));
-    await bench.write({ ...filler, [keys.workload(NODE, 'w1')]: workload('w1', []) });
+  it('notices an etcd that is further on than before, and yet has this node’s keys anew', async () => {
+    await using etcd = await Etcd.start();
+    await using road = await Road.to(etcd);
+    await using bench = new Bench(etcd, road.url);
+    await bench.write(STATE);
+    await bench.until(() => members(bench.last, 'g1')?.length === 2);
+    bench.snapshots.length = 0;
+    road.close();
+    await bench.write({ [keys.workload(NODE, 'w1')]: undefined, [keys.groupMember('g1', 'p1')]: undefined });
+    await bench.write({ [keys.workload(NODE, 'w1')]: STATE[keys.workload(NODE, 'w1')] });
+    await road.open();
+    await bench.until(() => bench.has(ANOTHER_STORE));
+    await sleep(QUIET_MS / 2);
+    assert.equal(bench.snapshots.length, 0);
     await bench.until(() => bench.has('etcd is filled again'));
+    assert.deepEqual(members(bench.last, 'g1'), ['10.0.0.2']);
+  });
+
+  it('takes what was deleted while it was cut off as deleted, where the store is the same', async () => {
+    await using etcd = await Etcd.start();
+    await using road = await Road.to(etcd);
+    await using bench = new Bench(etcd, road.url);
+    await bench.write(STATE);
+    await bench.until(() => members(bench.last, 'g1')?.length === 2);
+    road.close();
+    await bench.write({ [keys.groupMember('g1', 'p1')]: undefined });
+    await road.open();
+    await bench.until(() => members(bench.last, 'g1')?.join() === '10.0.0.2');
+    assert(!bench.has(ANOTHER_STORE));
   });
 });
+
+/** A way to etcd that can be cut while etcd runs on. */
+class Road implements AsyncDisposable {
+  readonly #etcd: Etcd;
+  readonly #connections = new Set<Socket>();
+  #server: Server;
+  #port = 0;
+
+  private constructor(etcd: Etcd) {
+    this.#etcd = etcd;
+    this.#server = this.#serve();
+  }
+
+  static async to(etcd: Etcd): Promise<Road> {
+    const road = new Road(etcd);
+    await road.open();
+    return road;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  async open(): Promise<void> {
+    this.#server = this.#serve().listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+    const address = this.#server.address();
+    if (address !== null && typeof address === 'object') this.#port = address.port;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const connection of this.#connections) connection.destroy();
+    this.#connections.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.close();
+    await closed;
+  }
+
+  #serve(): Server {
+    return createServer((near) => {
+      const far = createConnection(this.#etcd.port, '127.0.0.1');
+      for (const connection of [near, far]) this.#connections.add(connection.on('error', () => connection.destroy()));
+      near.pipe(far).pipe(near);
+    });
+  }
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -61,6 +61,28 @@ describe('the interface of a workload', { timeout: 20_000 }, () => {
     links.setEntries([entry]);
     assert.deepEqual(links.workloads(), []);
     assert.match(links.problems().join(), /^shop\/checkout: NO_HOST_SIDE: eth0 is veth/);
+  });
+
+  it('stays what it was while it can not be read', async () => {
+    removeNamespace();
+    ip('netns', 'add', NAMESPACE);
+    ip('link', 'add', HOST_SIDE, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', NAMESPACE);
+    const folder = mkdtempSync(join(tmpdir(), 'podwall-test-links-'));
+    const link = join(folder, 'netns');
+    symlinkSync(entry.netns, link);
+    using links = new WorkloadLinks(pino({ level: 'silent' }), () => undefined);
+    links.setEntries([{ ...entry, netns: link }]);
+    const before = links.workloads();
+    assert.equal(before.length, 1);
+    rmSync(link);
+    symlinkSync(link, link);
+    await until(() => links.problems().length === 1);
+    assert.match(links.problems().join(), /^shop\/checkout: Error: ELOOP/);
+    assert.deepEqual(links.workloads(), before);
+    rmSync(link);
+    symlinkSync(entry.netns, link);
+    await until(() => links.problems().length === 0);
+    rmSync(folder, { recursive: true });
   });
 
   it('ends with its entry', () => {
