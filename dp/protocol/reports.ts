@@ -224,7 +224,8 @@ function encodeBody(report: Report): Buffer {
         report.rules,
       );
     case 'error': {
-      const text = Buffer.from(report.text, 'utf8').subarray(0, MAX_ERROR_TEXT_BYTES);
+      const room = Buffer.alloc(MAX_ERROR_TEXT_BYTES);
+      const text = room.subarray(0, room.write(report.text)); // which writes no half of a character
       const { code, command, mac } = report;
       return Buffer.concat([encode(errorReport, { code, command, mac, textBytes: text.length }), text]);
     }
