@@ -57,6 +57,8 @@ const FORMAT_NAMES: Readonly<Record<string, string>> = {
 };
 
 function shown(value: unknown): string {
+  // Not what is in them: they may be nested deeper than can be written.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
   const text = JSON.stringify(value) ?? String(value);
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 }
