@@ -204,7 +204,9 @@ static __always_inline struct match classify(__u32 policy, const struct query *q
 
 	search.names = scope->names;
 	search.segment = find_step(blob, ports, query->key, one) >> 32;
-	search.own = find_step(blob, ports, query->application << 24 | query->key, one) >> 32;
+	search.own = search.segment;
+	if (query->application)
+		search.own = find_step(blob, ports, query->application << 24 | query->key, one) >> 32;
 	descend_both(blob, find_address(blob, peers, &query->flow->peer, one), search.segment, search.own, search.depth,
 		     query->application, &search.match);
 	if (search.names.count)

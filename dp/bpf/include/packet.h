@@ -302,13 +302,9 @@ static __always_inline struct cursor cursor_of(struct __sk_buff *skb)
 	return (struct cursor){ .start = start, .pos = start, .end = (void *)(long)skb->data_end };
 }
 
-/* Reads a packet as it passes the host side of a workload's interface. Not inlined: its stack is its own. */
-static __noinline enum packet_kind read_packet(struct __sk_buff *skb, enum direction direction, struct packet *packet)
+/* Reads the headers in the linear part. Not inlined: its stack is its own. */
+static __noinline enum packet_kind read_headers(struct __sk_buff *skb, enum direction direction, struct packet *packet)
 {
-	/* Headers may lie outside the linear part; a packet shorter than that is all linear. */
-	if (skb->len > skb->data_end - skb->data && skb->data_end - skb->data < HEADER_BYTES)
-		bpf_skb_pull_data(skb, skb->len < HEADER_BYTES ? skb->len : HEADER_BYTES);
-
 	struct cursor cur = cursor_of(skb);
 	struct ethhdr *eth = take(&cur, struct ethhdr);
 
@@ -333,4 +329,19 @@ static __noinline enum packet_kind read_packet(struct __sk_buff *skb, enum direc
 	if (kind == PACKET_FLOW)
 		kind = read_transport(&cur, packet);
 	return kind == PACKET_FLOW ? find_payload(packet, skb->len) : kind;
+}
+
+/* Reads a packet as it passes the host side of a workload's interface. */
+static __always_inline enum packet_kind read_packet(struct __sk_buff *skb, enum direction direction,
+						    struct packet *packet)
+{
+	enum packet_kind kind = read_headers(skb, direction, packet);
+	__u32 linear = skb->data_end - skb->data;
+
+	/* Headers that seem cut short may lie outside the linear part. To pull them in copies it: only where needed. */
+	if (kind != PACKET_INVALID || linear >= skb->len || linear >= HEADER_BYTES)
+		return kind;
+	bpf_skb_pull_data(skb, skb->len < HEADER_BYTES ? skb->len : HEADER_BYTES);
+	__builtin_memset(packet, 0, sizeof(*packet));
+	return read_headers(skb, direction, packet);
 }
