@@ -1,4 +1,5 @@
 // Podwall itself in a lab's node: etcd, dp, the controller and the agent, each a process that can be killed.
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,8 +12,10 @@ import { RuleFolder } from './rule-folder.ts';
 import { waitFor } from './wait.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const ETCD_URL = 'http://127.0.0.1:2379';
-const ETCD_PEER_URL = 'http://127.0.0.1:2380';
+/** Below the ports that connections leave from; in a namespace of its own whatever is chosen is free. */
+const ETCD_PORT = randomInt(20_000, 30_000);
+const ETCD_URL = `http://127.0.0.1:${ETCD_PORT}`;
+const ETCD_PEER_URL = `http://127.0.0.1:${ETCD_PORT + 1}`;
 const READY_TIMEOUT_MS = 20_000;
 export const NODE = 'node-1';
 
