@@ -25,15 +25,17 @@ export type PolicyText = Partial<Omit<PolicyConfig, 'flag' | 'mac'>>;
 export class Harness implements Disposable {
   readonly datapath: Datapath;
   readonly engine: Engine;
-  readonly #pins: PinDirectory;
+  readonly #stack: DisposableStack;
   readonly #ring: RingBuffer;
   #events: Event[] = [];
   #given = 0;
 
   /** Needs root, and the compiled kernel programs. */
   constructor() {
-    this.#pins = PinDirectory.open(`/sys/fs/bpf/podwall-test-${process.pid}`);
-    this.datapath = Datapath.open(this.#pins);
+    using stack = new DisposableStack();
+    const pins = stack.use(PinDirectory.open(`/sys/fs/bpf/podwall-test-${process.pid}`));
+    stack.defer(() => pins.remove());
+    this.datapath = stack.use(Datapath.open(pins));
     // The engine takes these up as it does after a restart of dp: no command, and so nothing is attached.
     for (let id = 1; id <= MAX_WORKLOADS; id++)
       this.datapath.endpoints.set(
@@ -49,9 +51,12 @@ export class Harness implements Disposable {
         },
       );
     this.engine = new Engine(this.datapath);
-    this.#ring = new RingBuffer(this.datapath.eventsFd(), (sample) =>
-      this.#events.push(eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0)),
+    this.#ring = stack.use(
+      new RingBuffer(this.datapath.eventsFd(), (sample) =>
+        this.#events.push(eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0)),
+      ),
     );
+    this.#stack = stack.move();
   }
 
   /** A workload that no test has had yet. The interface's own entry is that of the first one. */
@@ -77,10 +82,7 @@ export class Harness implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#ring[Symbol.dispose]();
-    this.datapath[Symbol.dispose]();
-    this.#pins.remove();
-    this.#pins[Symbol.dispose]();
+    this.#stack[Symbol.dispose]();
   }
 }
 
