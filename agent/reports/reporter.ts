@@ -124,7 +124,8 @@ export class Reporter {
     const decided = computed && ruleOfThreat(log, computed);
     const context = { node: this.#node, workload: target?.name ?? log.mac, rule: decided?.rule };
     const threat = readThreat(log, context);
-    this.#log.warn({ ...threat, resource: decided?.uid }, 'threat');
+    const { time: at, node: _own, ...fields } = threat; // the log has its own time and node
+    this.#log.warn({ at, ...fields, resource: decided?.uid }, 'threat');
     if (!decided) return; // no resource of this agent's is behind it
     this.#threats.add(decided.uid, threat);
     this.#writer.set(keys.threatsReport(this.#node, decided.uid), this.#threats.report(decided.uid));
