@@ -33,16 +33,20 @@ const RECORD_WORDS = 4; // everything lies on 16-byte records, so that one mask 
 const HEADER_RECORDS = 3;
 const DIRECTIONS = ['egress', 'ingress'] as const;
 const ZERO: Address = [0, 0, 0, 0];
+/** What comes after the last address. */
+const AFTER_ALL: Address = [2 ** 32, 0, 0, 0];
+/** As many addresses of IPv4 as one 53-bit number each can hold beside an index: then sorting needs no comparisons of ours. */
+const MAX_SORTED = 2 ** 20;
 
 type Table = { readonly record: number; readonly count: number };
 type Step<T> = { readonly start: T; readonly value: number };
 
-/** The address after this one, or undefined past the last. */
-function successor([a, b, c, d]: Address): Address | undefined {
+/** The address after this one. */
+function successor([a, b, c, d]: Address): Address {
   if (d !== 0xffffffff) return [a, b, c, d + 1];
   if (c !== 0xffffffff) return [a, b, c + 1, 0];
   if (b !== 0xffffffff) return [a, b + 1, 0, 0];
-  return a === 0xffffffff ? undefined : [a + 1, 0, 0, 0];
+  return a === 0xffffffff ? AFTER_ALL : [a + 1, 0, 0, 0];
 }
 
 /** The spans of (app, proto, port) keys that a rule covers: app 0 for any flow, and one more for each app. */
@@ -52,34 +56,50 @@ export function keySpans(rule: Rule): { from: number; to: number }[] {
   return [0, ...rule.apps].map((app) => ({ from: app * 0x1000000 + from, to: app * 0x1000000 + to }));
 }
 
+type Item = { readonly range: AddressRange; add(): void; remove(): void };
+
 /** Calls `at` for every change of the set of active items, in ascending order of address, first at ::. */
-function sweep(items: readonly { range: AddressRange; add(): void; remove(): void }[], at: (start: Address) => void) {
-  const events = items.flatMap(({ range, add, remove }) => {
-    const end = successor(range.to);
-    return [{ start: range.from, apply: add }, ...(end ? [{ start: end, apply: remove }] : [])];
-  });
-  events.sort((a, b) => compareAddress(a.start, b.start));
+function sweep(items: readonly Item[], at: (start: Address) => void): void {
+  const starts = items.flatMap(({ range: { from, to } }) => [from, successor(to)]);
   let start = ZERO;
-  for (const event of events) {
-    if (compareAddress(start, event.start) !== 0) at(start);
-    start = event.start;
-    event.apply();
+  for (const event of inOrder(starts)) {
+    const address = starts[event] as Address;
+    if (compareAddress(start, address) !== 0) at(start);
+    start = address;
+    const item = items[event >> 1] as Item;
+    if (event & 1) item.remove();
+    else item.add();
   }
-  at(start);
+  if (start !== AFTER_ALL) at(start);
 }
 
-/** Sorted steps in the order of a breadth-first walk of a balanced tree: child nodes of k are 2k and 2k+1. */
-function* breadthFirst<T>(steps: readonly T[]): Generator<[k: number, step: T]> {
-  const place = new Uint32Array(steps.length + 1);
+/** The indexes of addresses in ascending order. */
+function inOrder(starts: readonly Address[]): Float64Array | Uint32Array {
+  const keys = new Float64Array(starts.length);
+  for (let i = 0; i < keys.length; i++) {
+    const [a, b, c, d] = starts[i] as Address;
+    if (a !== 0 || b !== 0 || (c !== 0xffff && (c !== 0x10000 || d !== 0)) || i >= MAX_SORTED)
+      return inOrderOfAny(starts);
+    keys[i] = ((c - 0xffff) * 2 ** 32 + d) * MAX_SORTED + i;
+  }
+  keys.sort();
+  for (let n = 0; n < keys.length; n++) keys[n] = (keys[n] as number) % MAX_SORTED;
+  return keys;
+}
+
+const inOrderOfAny = (starts: readonly Address[]): Uint32Array =>
+  Uint32Array.from(starts.keys()).sort((a, b) => compareAddress(starts[a] as Address, starts[b] as Address));
+
+/** Calls `put` for every step with its place in a breadth-first walk of a balanced tree: child nodes of k are 2k and 2k+1. */
+function breadthFirst<T>(steps: readonly T[], put: (k: number, step: T) => void): void {
   let next = 0;
-  const visit = (k: number) => {
+  const visit = (k: number): void => {
     if (k > steps.length) return;
     visit(2 * k);
-    place[k] = next++;
+    put(k, steps[next++] as T);
     visit(2 * k + 1);
   };
   visit(1);
-  for (let k = 1; k <= steps.length; k++) yield [k, steps[place[k] ?? 0] as T];
 }
 
 class Writer {
@@ -94,19 +114,26 @@ class Writer {
     const count = steps.length;
     const record = this.pool.reserve(count + 1 + Math.ceil((count + 1) / RECORD_WORDS));
     const words = this.pool.words;
-    for (const [k, { start, value }] of breadthFirst(steps)) {
+    breadthFirst(steps, (k, { start, value }) => {
       // Two little-endian 64-bit halves in host order.
-      words.set([start[1], start[0], start[3], start[2]], (record + k) * RECORD_WORDS);
+      const at = (record + k) * RECORD_WORDS;
+      words[at] = start[1];
+      words[at + 1] = start[0];
+      words[at + 2] = start[3];
+      words[at + 3] = start[2];
       words[(record + count + 1) * RECORD_WORDS + k] = value;
-    }
+    });
     return { record, count };
   }
 
   numbers(steps: readonly Step<number>[]): Table {
     const count = steps.length;
     const record = this.pool.reserve(Math.ceil((count + 1) / 2));
-    for (const [k, { start, value }] of breadthFirst(steps))
-      this.pool.words.set([start, value], record * RECORD_WORDS + 2 * k);
+    const words = this.pool.words;
+    breadthFirst(steps, (k, { start, value }) => {
+      words[record * RECORD_WORDS + 2 * k] = start;
+      words[record * RECORD_WORDS + 2 * k + 1] = value;
+    });
     return { record, count };
   }
 
@@ -130,7 +157,7 @@ export function compileClassifier(rules: readonly Rule[]): Uint8Array {
   const ranked = rules.toSorted((a, b) => a.rank - b.rank);
   const spans = ranked.map(keySpans);
   const bounds = new Set([0]);
-  for (const { from, to } of spans.flat()) bounds.add(from).add(to + 1);
+  for (const list of spans) for (const { from, to } of list) bounds.add(from).add(to + 1);
   const starts = Float64Array.from(bounds).sort();
   if (starts.length > LIMITS.segments)
     throw new PolicyTooLarge(`${starts.length} port segments, at most ${LIMITS.segments} fit`);
@@ -199,8 +226,10 @@ export function compileClassifier(rules: readonly Rule[]): Uint8Array {
 
   const ports = writer.numbers(Array.from(starts, (start, value) => ({ start, value })));
   const rulesRecord = pool.reserve(Math.ceil(ranked.length / 2));
-  for (const [rank, { id, action }] of ranked.entries())
-    pool.words.set([id, action], rulesRecord * RECORD_WORDS + 2 * rank);
+  for (const [rank, { id, action }] of ranked.entries()) {
+    pool.words[rulesRecord * RECORD_WORDS + 2 * rank] = id;
+    pool.words[rulesRecord * RECORD_WORDS + 2 * rank + 1] = action;
+  }
   pool.words.set([
     1,
     depth,
