@@ -76,14 +76,16 @@ export class Engine {
     }
   }
 
-  /** All of a command's workloads are compiled for before the first of them changes. */
+  /** All of a command's workloads are compiled for before the first of them changes; those with one policy go on with one. */
   #changePolicies(change: PolicyChange): Report[] {
     const workloads = change.mac.flatMap((mac) => this.#known('ctrl_cfg_policy', mac));
-    const compiled = workloads.map((workload) => {
-      const policy = changePolicy(workload.policy, change);
-      return { workload, policy, blob: policy && this.#compile(policy) };
-    });
-    return compiled.map(({ workload, policy, blob }) => {
+    const after = new Map<Policy | undefined, { policy?: Policy; blob?: Uint8Array }>();
+    for (const before of new Set(workloads.map(({ policy }) => policy))) {
+      const policy = changePolicy(before, change);
+      after.set(before, policy ? { policy, blob: this.#compile(policy) } : {});
+    }
+    const changed = workloads.map((workload) => ({ workload, ...after.get(workload.policy) }));
+    return changed.map(({ workload, policy, blob }) => {
       const epoch = this.workloads.enforce(workload, policy, blob);
       return { kind: 'policyRealized', realized: { mac: workload.mac, epoch, rules: policy?.rules.length ?? 0 } };
     });
