@@ -41,7 +41,7 @@ const MAX_EVENTS = 4000;
 
 export class Dp implements Disposable {
   readonly #log: Log;
-  readonly #notify: string;
+  readonly #options: Options;
   readonly #stack = new DisposableStack();
   readonly #socket: CommandSocket;
   readonly #datapath: Datapath;
@@ -58,7 +58,7 @@ export class Dp implements Disposable {
   constructor(options: Options, log: Log) {
     using stack = new DisposableStack();
     this.#log = log;
-    this.#notify = options.notify;
+    this.#options = options;
     const pins = stack.use(PinDirectory.open(options.pin));
     this.#datapath = stack.use(Datapath.open(pins));
     this.#socket = stack.use(CommandSocket.bind(options.listen, MAX_COMMAND_BYTES));
@@ -75,11 +75,11 @@ export class Dp implements Disposable {
     every(stack, PERIOD_MS, () => this.#periodically());
     every(stack, CONNECTIONS_MS, () => this.#reportConnections());
     this.#stack = stack.move();
-    log.notice('dp started', { ...options, workloads: this.#engine.workloads.all().length });
   }
 
   /** Carries out commands until dp is disposed of. */
   async run(): Promise<void> {
+    this.#log.notice('dp started', { ...this.#options, workloads: this.#engine.workloads.all().length });
     for await (const command of this.#socket.datagrams()) this.#take(command);
   }
 
@@ -119,7 +119,7 @@ export class Dp implements Disposable {
 
   /** To the sender's own socket, or else to the agent's. Only what the agent gets is counted in a sequence. */
   #answer(report: Report, sender: Uint8Array): void {
-    if (sender.length === 0 || pathOf(sender) === this.#notify) {
+    if (sender.length === 0 || pathOf(sender) === this.#options.notify) {
       this.#report(report);
       return;
     }

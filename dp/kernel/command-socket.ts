@@ -115,6 +115,9 @@ function removeDead(path: string, address: Uint8Array): void {
   try {
     connect(fd, address, address.length);
   } catch (error) {
+    // A stream socket that someone listens on.
+    if (isKernelError(error, 'EPROTOTYPE'))
+      throw new SocketError(`--listen ${path}: another process listens on this socket; give dp its own path`);
     if (!isKernelError(error, 'ECONNREFUSED')) throw error;
     rmSync(path);
     return;
