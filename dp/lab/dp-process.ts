@@ -1,0 +1,73 @@
+// For tests: a dp as a process, with what it says.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Changes } from './waiting.ts';
+
+const MAIN = `${import.meta.dirname}/../main.ts`;
+
+export class DpProcess implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #changes = new Changes();
+  /** All of it so far. */
+  output = '';
+  errors = '';
+  #seen = 0;
+  #exit: { readonly code: number | null; readonly signal: string | null } | undefined;
+
+  /** `namespace`: /run/netns/… */
+  constructor(namespace: string, options: readonly string[]) {
+    const command = [`--net=${namespace}`, '--', process.execPath, MAIN, ...options];
+    this.#child = spawn('nsenter', command, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.output += text;
+      this.#changes.happened();
+    });
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.errors += text;
+      this.#changes.happened();
+    });
+    this.#child.on('close', (code, signal) => {
+      this.#exit = { code, signal };
+      this.#changes.happened();
+    });
+  }
+
+  /** Waits for a line, or several, in what it says; each call looks only behind what the one before it found. */
+  async said(pattern: RegExp): Promise<string> {
+    const what = () => `dp to say ${pattern}; it said:\n${this.output}${this.errors}`;
+    return this.#changes.until(what, () => {
+      const found = pattern.exec(this.output.slice(this.#seen));
+      if (!found && this.#exit)
+        throw new Error(`dp has ended (${this.#exit.code}) before it said ${pattern}:\n${this.output}${this.errors}`);
+      if (!found) return undefined;
+      this.#seen += found.index + found[0].length;
+      return found[0];
+    });
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Waits for it to end. */
+  ended(): Promise<{ readonly code: number | null; readonly signal: string | null }> {
+    return this.#changes.until(
+      () => `dp to end; it said:\n${this.output}${this.errors}`,
+      () => this.#exit,
+    );
+  }
+
+  async stop(
+    name: NodeJS.Signals = 'SIGTERM',
+  ): Promise<{ readonly code: number | null; readonly signal: string | null }> {
+    this.signal(name);
+    return this.ended();
+  }
+
+  get isRunning(): boolean {
+    return this.#exit === undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.isRunning) await this.stop('SIGKILL');
+  }
+}

@@ -1,0 +1,87 @@
+// For tests: a dp of its own in a network namespace, and a workload in another. All of it goes when the lab does.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent } from './agent.ts';
+import { DpProcess } from './dp-process.ts';
+import { Traffic } from './traffic.ts';
+
+/** The workload’s interface, on its side and on the host’s. */
+export const WORKLOAD = { mac: '02:00:00:00:77:05', ip: '10.77.0.5', iface: 'veth0' } as const;
+const HOST = { mac: '02:00:00:00:77:01', ip: '10.77.0.1' } as const;
+
+let labs = 0;
+
+export class Lab implements AsyncDisposable {
+  /** Where dp runs, and where the workload does: /run/netns/… */
+  readonly host: string;
+  readonly pod: string;
+  readonly directory: string;
+  readonly listen: string;
+  readonly notify: string;
+  readonly pin: string;
+  readonly #stack = new AsyncDisposableStack();
+  #agents = 0;
+
+  /** Needs root, and the compiled kernel programs. */
+  constructor() {
+    labs += 1;
+    const name = `podwall-dptest-${process.pid}-${labs}`;
+    this.directory = mkdtempSync(join(tmpdir(), `${name}-`));
+    this.#stack.defer(() => rmSync(this.directory, { recursive: true }));
+    this.listen = join(this.directory, 'dp.sock');
+    this.notify = join(this.directory, 'agent.sock');
+    this.pin = `/sys/fs/bpf/${name}`;
+    this.#stack.defer(() => rmSync(this.pin, { recursive: true, force: true }));
+    [this.host, this.pod] = [this.#addNamespace(`${name}-host`), this.#addNamespace(`${name}-pod`)];
+    ip(`-n ${name}-host link add ${WORKLOAD.iface} address ${HOST.mac} mtu 9000 type veth
+        peer name eth0 address ${WORKLOAD.mac} mtu 9000 netns ${name}-pod`);
+    ip(`-n ${name}-host address add ${HOST.ip}/24 dev ${WORKLOAD.iface}`);
+    ip(`-n ${name}-pod address add ${WORKLOAD.ip}/24 dev eth0`);
+    ip(`-n ${name}-host link set ${WORKLOAD.iface} up`);
+    ip(`-n ${name}-pod link set eth0 up`);
+  }
+
+  #addNamespace(name: string): string {
+    ip(`netns add ${name}`);
+    this.#stack.defer(() => ip(`netns delete ${name}`));
+    return `/run/netns/${name}`;
+  }
+
+  /** The lab’s usual options of dp. */
+  get options(): string[] {
+    return ['--listen', this.listen, '--notify', this.notify, '--pin', this.pin];
+  }
+
+  /** Starts a dp and waits until it says that it has started; it is stopped with the lab. */
+  async start(...more: string[]): Promise<DpProcess> {
+    const dp = this.#stack.use(new DpProcess(this.host, [...this.options, ...more]));
+    await dp.said(/"dp started"/);
+    return dp;
+  }
+
+  /** A client of dp with a socket of its own; by default, the agent’s. */
+  agent(path = this.notify): Agent {
+    return this.#stack.use(new Agent(path, this.listen));
+  }
+
+  /** A client that is not the agent. */
+  client(): Agent {
+    this.#agents += 1;
+    return this.agent(join(this.directory, `client-${this.#agents}.sock`));
+  }
+
+  async traffic(): Promise<Traffic> {
+    const host = { namespace: this.host, ip: HOST.ip };
+    return this.#stack.use(await Traffic.start({ namespace: this.pod, ip: WORKLOAD.ip }, host));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack[Symbol.asyncDispose]();
+  }
+}
+
+function ip(words: string): void {
+  execFileSync('ip', words.split(/\s+/), { stdio: ['ignore', 'ignore', 'pipe'] });
+}

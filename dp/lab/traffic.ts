@@ -1,0 +1,113 @@
+// For tests: real datagrams between a workload and its host, and whether they arrive.
+import { type ChildProcess, fork } from 'node:child_process';
+import type { FromEnd, ToEnd } from './udp-end.ts';
+import { Changes } from './waiting.ts';
+
+/** What every policy of a test must let through, both ways: a denied datagram is known by what is sent after it. */
+export const CONTROL_PORT = 7000;
+export const PORTS = [CONTROL_PORT, 7001, 7002, 7003] as const;
+
+type Place = { readonly namespace: string; readonly ip: string };
+
+class End implements AsyncDisposable {
+  readonly ip: string;
+  readonly #child: ChildProcess;
+  readonly #changes = new Changes();
+  readonly #texts = new Set<string>();
+  #isReady = false;
+  #hasEnded = false;
+
+  constructor({ namespace, ip }: Place) {
+    this.ip = ip;
+    const execArgv = [`--net=${namespace}`, '--', process.execPath];
+    this.#child = fork(`${import.meta.dirname}/udp-end.ts`, [ip, ...PORTS.map(String)], {
+      execPath: 'nsenter',
+      execArgv,
+    });
+    this.#child.on('message', (message: FromEnd) => {
+      if ('isReady' in message) this.#isReady = true;
+      else this.#texts.add(message.text);
+      this.#changes.happened();
+    });
+    this.#child.on('exit', () => {
+      this.#hasEnded = true;
+      this.#changes.happened();
+    });
+  }
+
+  ready(): Promise<true> {
+    return this.#changes.until(
+      () => 'an end of the network',
+      () => this.#isReady || undefined,
+    );
+  }
+
+  send(message: ToEnd): void {
+    this.#child.send(message);
+  }
+
+  has(text: string): boolean {
+    return this.#texts.has(text);
+  }
+
+  received(text: string): Promise<true> {
+    return this.#changes.until(
+      () => `a datagram to arrive at ${this.ip}`,
+      () => this.has(text) || undefined,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.connected) this.#child.disconnect();
+    await this.#changes.until(
+      () => 'an end of the network to end',
+      () => this.#hasEnded || undefined,
+    );
+  }
+}
+
+export class Traffic implements AsyncDisposable {
+  readonly #workload: End;
+  readonly #host: End;
+  #count = 0;
+
+  private constructor(workload: End, host: End) {
+    this.#workload = workload;
+    this.#host = host;
+  }
+
+  static async start(workload: Place, host: Place): Promise<Traffic> {
+    const traffic = new Traffic(new End(workload), new End(host));
+    await Promise.all([traffic.#workload.ready(), traffic.#host.ready()]);
+    return traffic;
+  }
+
+  /** Whether the workload’s datagram to a port of the host arrives. */
+  out(port: number): Promise<boolean> {
+    return this.#passes(this.#workload, this.#host, port);
+  }
+
+  /** Whether the host’s datagram to a port of the workload arrives. */
+  in(port: number): Promise<boolean> {
+    return this.#passes(this.#host, this.#workload, port);
+  }
+
+  async #passes(from: End, to: End, port: number): Promise<boolean> {
+    const text = this.#send(from, to, port);
+    // Datagrams arrive in order. The second round is for the receiver, which reads its ports in any order.
+    for (let round = 0; round < 2; round++) await to.received(this.#send(from, to, CONTROL_PORT));
+    return to.has(text);
+  }
+
+  #send(from: End, to: End, port: number): string {
+    this.#count += 1;
+    const text = `datagram ${this.#count}`;
+    from.send({ to: to.ip, port, text });
+    return text;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#workload[Symbol.asyncDispose]();
+    await this.#host[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,211 @@
+// podwall-dp as a process: its options, its socket and its pins, how it stops, and what it prints.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, lstatSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { after, describe, it } from 'node:test';
+import { rule } from './bpf/rules.ts';
+import { DpProcess } from './lab/dp-process.ts';
+import { Lab, WORKLOAD } from './lab/lab.ts';
+
+const run = (...options: string[]) =>
+  spawnSync(process.execPath, [`${import.meta.dirname}/main.ts`, ...options], { encoding: 'utf8' });
+
+const lab = new Lab();
+after(() => lab[Symbol.asyncDispose]());
+
+const addMac = { ctrl_add_mac: { iface: WORKLOAD.iface, mac: WORKLOAD.mac } };
+const policy = (rules: object[]) => ({
+  ctrl_cfg_policy: { cmd: 1, flag: 3, defact: 2, dir: 3, mac: [WORKLOAD.mac], rules },
+});
+
+describe('the command line', () => {
+  it('--help lists every option and ends with 0', () => {
+    const { status, stdout, stderr } = run('--help');
+    assert.equal(status, 0);
+    for (const option of [
+      '--standalone',
+      '-d ',
+      '--listen',
+      '--notify',
+      '--pin',
+      '--detach',
+      '--help',
+      '--version',
+      'SIGUSR1',
+    ])
+      assert.ok(stdout.includes(option), option);
+    assert.equal(stderr, '');
+  });
+  it('--version says which', () => {
+    const { status, stdout } = run('-V');
+    assert.equal(status, 0);
+    assert.match(stdout, /^podwall-dp \d+\.\d+\.\d+\n$/);
+  });
+  const mistakes: readonly [options: string[], message: RegExp][] = [
+    [['--lisen', '/x'], /'--lisen'/],
+    [['--listen'], /--listen/],
+    [['extra'], /extra/],
+    [['-d', 'everything'], /-d everything: everything: categories are all, ctrl, packet/],
+    [['-d', 'ctrl,polcy'], /polcy/],
+  ];
+  for (const [options, message] of mistakes)
+    it(`is refused with 2 and a word on what is wrong: ${options.join(' ')}`, () => {
+      const { status, stdout, stderr } = run(...options);
+      assert.equal(status, 2);
+      assert.match(stderr, message);
+      assert.match(stderr, /podwall-dp --help/);
+      assert.equal(stdout, '');
+    });
+});
+
+describe('--listen', () => {
+  /** A dp that must not start. */
+  async function refused(...options: string[]): Promise<string> {
+    await using dp = new DpProcess(lab.host, [...lab.options, ...options]);
+    assert.deepEqual(await dp.ended(), { code: 1, signal: null });
+    assert.equal(dp.output, '');
+    return dp.errors;
+  }
+  const place = (name: string) => `${lab.directory}/${name}`;
+
+  it('on a file is refused, and the file stays', async () => {
+    writeFileSync(place('file'), 'mine');
+    assert.match(await refused('--listen', place('file')), /--listen .*file: something that is no socket is there/);
+    assert.ok(existsSync(place('file')));
+  });
+  it('on a link is refused, wherever it leads', async () => {
+    symlinkSync(place('nowhere'), place('link'));
+    assert.match(await refused('--listen', place('link')), /something that is no socket is there/);
+    assert.ok(!existsSync(place('nowhere')));
+    assert.ok(lstatSync(place('link')).isSymbolicLink());
+  });
+  it('on a socket that another dp reads is refused, and that one goes on', async () => {
+    await using dp = await lab.start();
+    await using client = lab.client();
+    assert.match(await refused('--pin', `${lab.pin}-other`), /another dp reads this socket/);
+    await client.settled();
+    await dp.stop();
+  });
+  it('on a socket that a stream server listens on is refused, and that one goes on', async () => {
+    await using server = createServer().listen(place('stream'));
+    await once(server, 'listening');
+    assert.match(
+      await refused('--listen', place('stream')),
+      /--listen .*stream: another process listens on this socket/,
+    );
+    assert.ok(existsSync(place('stream')));
+  });
+  it('in a folder that is not there is refused', async () => {
+    assert.match(await refused('--listen', place('no/such/folder.sock')), /--listen .*folder\.sock: bind: ENOENT/);
+  });
+  it('with a path longer than a socket can have is refused', async () => {
+    assert.match(await refused('--listen', place('x'.repeat(120))), /a socket's path has 107 at most/);
+  });
+  it('makes a socket that only its owner may send to', async () => {
+    await using dp = await lab.start();
+    assert.equal(lstatSync(lab.listen).mode & 0o777, 0o600);
+    await dp.stop();
+  });
+  it('takes the place of a socket that a dp left which was killed', async () => {
+    await using killed = await lab.start();
+    await killed.stop('SIGKILL');
+    assert.ok(existsSync(lab.listen));
+    await using dp = await lab.start();
+    await using client = lab.client();
+    await client.settled();
+    await dp.stop();
+  });
+});
+
+describe('--pin', () => {
+  it('of another dp is refused', async () => {
+    await using dp = await lab.start();
+    await using second = new DpProcess(lab.host, [...lab.options, '--listen', `${lab.directory}/second.sock`]);
+    assert.equal((await second.ended()).code, 1);
+    assert.match(second.errors, /--pin .*: another dp works with this folder/);
+    await dp.stop();
+  });
+  it('outside a BPF file system is refused', async () => {
+    await using dp = new DpProcess(lab.host, [...lab.options, '--pin', `${lab.directory}/pins`]);
+    assert.equal((await dp.ended()).code, 1);
+    assert.match(dp.errors, /--pin .*: .* is not on a BPF file system; use a folder below \/sys\/fs\/bpf/);
+  });
+});
+
+describe('dp', () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    it(`ends with 0 by ${signal}, takes its socket away, and leaves its pins`, async () => {
+      await using dp = await lab.start();
+      assert.deepEqual(await dp.stop(signal), { code: 0, signal: null });
+      assert.ok(!existsSync(lab.listen));
+      assert.ok(readdirSync(lab.pin).includes('endpoints'));
+      assert.match(dp.output, /dp stops; what it put in force goes on/);
+    });
+  it('prints its workloads, their rules and the names by SIGUSR1', async () => {
+    await using dp = await lab.start();
+    await using client = lab.client();
+    await client.send(addMac);
+    const apps = { apps: [{ app: 101, action: 1, rid: 1002 }] };
+    const rules = [
+      rule({ id: 1001, peer: '10.77.0.1', ports: 'tcp/443' }),
+      { ...rule({ id: 1002, peer: 'fqdn:api.example.com', ports: 'tcp/8000-8100' }), ...apps },
+      rule({ id: 1003, direction: 'ingress', peer: '10.0.0.0-10.0.0.255', ports: 'icmp', action: 2 }),
+    ];
+    await client.ask(policy(rules), 'policyRealized');
+    await client.send({ ctrl_cfg_set_fqdn: { fqdn_name: 'api.example.com', fqdn_ips: ['192.0.2.1'] } });
+    await client.settled();
+    dp.signal('SIGUSR1');
+    const text = await dp.said(/\d workloads[\s\S]*names\n.*\n/);
+    assert.match(
+      text,
+      /^1 workloads\n {2}02:00:00:00:77:05 on veth0 \(interface \d+\), epoch \d+: default deny, both directions, 3 rules\n/,
+    );
+    assert.match(text, /\n {4}1001 egress 0\.0\.0\.0-255\.255\.255\.255 -> 10\.77\.0\.1 tcp\/443: open\n/);
+    assert.match(
+      text,
+      /\n {4}1002 egress 0\.0\.0\.0-255\.255\.255\.255 -> api\.example\.com tcp\/8000-8100: HTTPS open\n/,
+    );
+    assert.match(text, /\n {4}1003 ingress 10\.0\.0\.0-10\.0\.0\.255 -> 0\.0\.0\.0-255\.255\.255\.255 icmp: deny\n/);
+    assert.match(text, /\n1 names\n {2}api\.example\.com \(id 1\): 192\.0\.2\.1\n$/);
+    await client.settled();
+    await dp.stop();
+  });
+  it('keeps running with nobody at --notify, and an agent that comes later gets the reports', async () => {
+    await using dp = await lab.start();
+    await using client = lab.client();
+    await client.settled();
+    await using agent = lab.agent();
+    await agent.ask({ ctrl_nonsense: {} }, 'error');
+    await dp.stop();
+  });
+});
+
+describe('--detach', () => {
+  it('takes the programs off and leaves nothing behind', async () => {
+    await using dp = await lab.start();
+    await using client = lab.client();
+    await client.send(addMac);
+    await client.ask(policy([]), 'policyRealized');
+    await dp.stop();
+    assert.equal(readdirSync(`${lab.pin}/links`).length, 2);
+    await using detach = new DpProcess(lab.host, [...lab.options, '--detach']);
+    assert.deepEqual(await detach.ended(), { code: 0, signal: null });
+    assert.ok(!existsSync(lab.pin));
+    await using traffic = await lab.traffic();
+    assert.ok(await traffic.out(7001));
+  });
+  it('is refused while a dp works with the folder', async () => {
+    await using dp = await lab.start();
+    await using detach = new DpProcess(lab.host, [...lab.options, '--detach']);
+    assert.equal((await detach.ended()).code, 1);
+    assert.match(detach.errors, /another dp works with this folder/);
+    await dp.stop();
+  });
+  it('where there is nothing is no mistake', async () => {
+    await using detach = new DpProcess(lab.host, [...lab.options, '--pin', `${lab.pin}-never`, '--detach']);
+    assert.deepEqual(await detach.ended(), { code: 0, signal: null });
+    assert.ok(!existsSync(`${lab.pin}-never`));
+  });
+});
