@@ -84,7 +84,7 @@ describe('--listen', () => {
   it('on a socket that another dp reads is refused, and that one goes on', async () => {
     await using dp = await lab.start();
     await using client = lab.client();
-    assert.match(await refused('--pin', `${lab.pin}-other`), /another dp reads this socket/);
+    assert.match(await refused('--pin', `${lab.pin}/other`), /another dp reads this socket/);
     await client.settled();
     await dp.stop();
   });
@@ -204,8 +204,8 @@ describe('--detach', () => {
     await dp.stop();
   });
   it('where there is nothing is no mistake', async () => {
-    await using detach = new DpProcess(lab.host, [...lab.options, '--pin', `${lab.pin}-never`, '--detach']);
+    await using detach = new DpProcess(lab.host, [...lab.options, '--pin', `${lab.pin}/never`, '--detach']);
     assert.deepEqual(await detach.ended(), { code: 0, signal: null });
-    assert.ok(!existsSync(`${lab.pin}-never`));
+    assert.ok(!existsSync(`${lab.pin}/never`));
   });
 });
