@@ -48,6 +48,7 @@ export class Harness implements Disposable {
           defaultAction: ACTION.open,
           directions: DIRECTION.both,
           tap: 0,
+          families: 0,
         },
       );
     this.engine = new Engine(this.datapath);

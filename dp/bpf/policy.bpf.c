@@ -38,6 +38,13 @@ static __always_inline void settle(const struct endpoint *endpoint, const struct
 		count_hit(endpoint->id, endpoint->revision, flow->rule_id);
 }
 
+/* Whether the workload opened it from an address that is not its own; what a peer opened it may answer from any. */
+static __always_inline bool sends_spoofed(const struct endpoint *endpoint, const struct flow_key *key,
+					  const struct flow *flow)
+{
+	return flow->direction == DIRECTION_EGRESS && endpoint->policy && is_spoofed(endpoint, &key->local);
+}
+
 /* The first packet of a flow, or one that begins a flow anew. */
 static __noinline int open_flow(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint,
 				const struct flow_key *key)
@@ -54,6 +61,8 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	};
 	struct denial *denial = bpf_map_lookup_elem(&denials, key);
 
+	if (sends_spoofed(endpoint, key, &flow))
+		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_ADDRESS);
 	/* What its application was denied for says nothing of the next connection on these ports. */
 	if (denial && denial->decision >> 32 == endpoint->epoch && denial->decision & FLOW_UNIDENTIFIED &&
 	    denial->direction == flow.direction) {
@@ -85,6 +94,8 @@ static __noinline int go_on(struct __sk_buff *skb, const struct packet *packet, 
 	struct flow next = *flow;
 	__u8 before = next.decision, action;
 
+	if (next.decision >> 32 != endpoint->epoch && sends_spoofed(endpoint, key, flow))
+		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_ADDRESS);
 	note_tcp(&next, packet, direction);
 	if (next.decision & FLOW_UNIDENTIFIED)
 		look_at_payload(skb, packet, &next, direction);

@@ -53,6 +53,7 @@ export const reason = {
   unsupportedProtocol: 4,
   orphanFragment: 5,
   strayIcmpError: 6,
+  spoofedAddress: 7,
 } as const;
 
 export const counter = {
@@ -73,6 +74,11 @@ export const seen = {
   rst: 64,
   open: 128,
   tooLate: 256,
+} as const;
+
+export const family = {
+  ipv4: 1,
+  ipv6: 2,
 } as const;
 
 export type FqdnName = {
@@ -170,11 +176,12 @@ export type Endpoint = {
   readonly defaultAction: number;
   readonly directions: number;
   readonly tap: number;
+  readonly families: number;
 };
 
 export const endpoint: Codec<Endpoint> = {
   size: 20,
-  offsets: { id: 0, policy: 4, epoch: 8, revision: 12, defaultAction: 16, directions: 17, tap: 18 },
+  offsets: { id: 0, policy: 4, epoch: 8, revision: 12, defaultAction: 16, directions: 17, tap: 18, families: 19 },
   write(b, at, v) {
     b.setUint32(at + 0, v.id, true);
     b.setUint32(at + 4, v.policy, true);
@@ -183,6 +190,7 @@ export const endpoint: Codec<Endpoint> = {
     b.setUint8(at + 16, v.defaultAction);
     b.setUint8(at + 17, v.directions);
     b.setUint8(at + 18, v.tap);
+    b.setUint8(at + 19, v.families);
   },
   read: (b, at) => ({
     id: b.getUint32(at + 0, true),
@@ -192,6 +200,25 @@ export const endpoint: Codec<Endpoint> = {
     defaultAction: b.getUint8(at + 16),
     directions: b.getUint8(at + 17),
     tap: b.getUint8(at + 18),
+    families: b.getUint8(at + 19),
+  }),
+};
+
+export type EndpointAddress = {
+  readonly address: Address;
+  readonly endpoint: number;
+};
+
+export const endpointAddress: Codec<EndpointAddress> = {
+  size: 24,
+  offsets: { address: 0, endpoint: 16 },
+  write(b, at, v) {
+    address.write(b, at + 0, v.address);
+    b.setUint32(at + 16, v.endpoint, true);
+  },
+  read: (b, at) => ({
+    address: address.read(b, at + 0),
+    endpoint: b.getUint32(at + 16, true),
   }),
 };
 

@@ -95,7 +95,7 @@ function numbers(header: string): string {
     .join('');
 }
 
-const SHARED_ENUMS = ['action', 'direction', 'application', 'reason', 'counter', 'seen'];
+const SHARED_ENUMS = ['action', 'direction', 'application', 'reason', 'counter', 'seen', 'family'];
 const { structs, enums, tags } = layout(objectPath);
 const byName = new Map(enums);
 const shared = [...structs.values()].filter(({ name }) => tags.get(name) === 'abi');

@@ -5,14 +5,17 @@ import {
   type AddressNames,
   address,
   addressNames,
+  type Codec,
   type DropCount,
   type DropKey,
   denial,
   dropCount,
   dropKey,
   type Endpoint,
+  type EndpointAddress,
   type EndpointKey,
   endpoint,
+  endpointAddress,
   endpointKey,
   type Flow,
   type FlowKey,
@@ -63,6 +66,7 @@ const HOOKS = [
 ] as const;
 const PINNED_MAPS = [
   'endpoints',
+  'endpoint_addresses',
   'policies',
   'flows',
   'denials',
@@ -82,6 +86,10 @@ export class LoadError extends Error {
   readonly code = 'LOAD';
 }
 
+type Flag = Record<string, never>;
+/** A value that says nothing: the key is there or not. */
+const flag: Codec<Flag> = { size: 4, offsets: {}, write: () => {}, read: () => ({}) };
+
 const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 export class Datapath implements Disposable {
@@ -89,6 +97,7 @@ export class Datapath implements Disposable {
   readonly #links: string;
   #isOpen = true;
   readonly endpoints: Table<EndpointKey, Endpoint>;
+  readonly endpointAddresses: Table<EndpointAddress, Flag>;
   readonly names: Table<FqdnName, FqdnIds>;
   readonly addressNames: Table<Address, AddressNames>;
   readonly hits: Table<HitKey, HitCount>;
@@ -98,6 +107,7 @@ export class Datapath implements Disposable {
     this.#object = object;
     this.#links = links;
     this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
+    this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag);
     this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds);
     this.addressNames = new Table(this.#fd('address_names'), address, addressNames);
     this.hits = new Table(this.#fd('hits'), hitKey, hitCount);

@@ -56,7 +56,12 @@ export class Engine {
         return change ? this.#changePolicies(change) : [];
       }
       case 'ctrl_add_mac':
-        this.workloads.add(body.mac, body.iface, indexOf(name, body.iface));
+        this.workloads.add(
+          body.mac,
+          body.iface,
+          indexOf(name, body.iface),
+          (body.pips ?? []).map(({ ip }) => ipText(ip)),
+        );
         return [];
       case 'ctrl_del_mac':
         this.#removeMac(body);
@@ -119,7 +124,7 @@ export class Engine {
   }
 
   #setFqdn({ fqdn_name, fqdn_ips }: CommandBody<'ctrl_cfg_set_fqdn'>): void {
-    const addresses = (fqdn_ips ?? []).map((ip) => textOf(kernelAddressOf(ip)));
+    const addresses = (fqdn_ips ?? []).map(ipText);
     this.#nameId(fqdn_name);
     this.#writeAddresses(this.names.setAddresses(fqdn_name, addresses));
   }
@@ -162,6 +167,9 @@ function indexOf(command: CommandName, iface: string): number {
     `${command}: no interface ${iface} in dp’s network namespace`,
   );
 }
+
+/** The one form that an address has in all tables here. */
+const ipText = (ip: string): string => textOf(kernelAddressOf(ip));
 
 const padded = (ids: readonly number[]): AddressNames => ({
   count: ids.length,

@@ -1,7 +1,7 @@
 // The workloads of this node and the policy that each has in force, in the kernel and here.
 import { randomInt } from 'node:crypto';
-import type { Endpoint, EndpointKey } from '../kernel/abi.gen.ts';
-import { macBytes, macText } from '../kernel/address.ts';
+import { type Endpoint, type EndpointKey, family } from '../kernel/abi.gen.ts';
+import { kernelAddressOf, macBytes, macText, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
 import { NO_POLICY, PolicySlots } from '../kernel/slots.ts';
@@ -19,6 +19,8 @@ export type Workload = {
   state: Endpoint;
   /** Undefined where it has none, or where an earlier dp put it in force. */
   policy: Policy | undefined;
+  /** That it may open connections from, of the families that `state` names. */
+  addresses: ReadonlySet<string>;
 };
 
 const UNPOLICED = { policy: NO_POLICY, defaultAction: ACTION.open, directions: DIRECTION.both };
@@ -31,11 +33,13 @@ export class Workloads {
   /** Takes up the workloads that an earlier dp left in the kernel; those whose interface is gone are forgotten. */
   constructor(datapath: Datapath) {
     this.#datapath = datapath;
+    const ofEndpoint = Map.groupBy(datapath.endpointAddresses.entries(), ([{ endpoint }]) => endpoint);
     for (const [key, state] of datapath.endpoints.entries()) {
       const iface = interfaceName(key.ifindex);
       if (iface === undefined) datapath.endpoints.delete(key);
-      else if (!isInterfaceItself(key))
-        this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, state, policy: undefined });
+      if (iface === undefined || isInterfaceItself(key)) continue;
+      const addresses = new Set((ofEndpoint.get(state.id) ?? []).map(([{ address }]) => textOf(address)));
+      this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, state, policy: undefined, addresses });
     }
     for (const ifindex of datapath.attached()) if (!this.on(ifindex).length) datapath.detach(ifindex);
     this.#slots = new PolicySlots(
@@ -61,17 +65,37 @@ export class Workloads {
     return this.all().find(({ state }) => state.id === id);
   }
 
-  /** Registers a workload and attaches the programs; one that is there already stays as it is. */
-  add(mac: string, iface: string, ifindex: number): void {
-    const known = this.withMac(mac).some((workload) => workload.ifindex === ifindex);
-    if (!known) {
-      // Ids are never given twice: flows of a workload that is gone may still be in the table.
-      const state = { ...UNPOLICED, id: randomInt(1, MAX_U32), epoch: 1, revision: 1, tap: 0 };
-      const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, state, policy: undefined };
-      this.#remember(workload);
-      this.#write(workload, state);
-    }
+  /** Registers a workload and attaches the programs; of one that is there already only the addresses change. */
+  add(mac: string, iface: string, ifindex: number, addresses: readonly string[]): void {
+    const known = this.withMac(mac).find((workload) => workload.ifindex === ifindex);
+    this.setAddresses(known ?? this.#create(mac, iface, ifindex), new Set(addresses));
     this.#datapath.attach(ifindex);
+  }
+
+  #create(mac: string, iface: string, ifindex: number): Workload {
+    // Ids are never given twice: flows of a workload that is gone may still be in the table.
+    const state = { ...UNPOLICED, id: randomInt(1, MAX_U32), epoch: 1, revision: 1, tap: 0, families: 0 };
+    const addresses = new Set<string>();
+    const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, state, policy: undefined, addresses };
+    this.#remember(workload);
+    this.#write(workload, state);
+    return workload;
+  }
+
+  /** New ones are there before a family is checked by them, and old ones until it no longer is. */
+  setAddresses(workload: Workload, addresses: ReadonlySet<string>): void {
+    const { state, addresses: before } = workload;
+    for (const address of addresses.difference(before))
+      this.#datapath.endpointAddresses.set({ address: kernelAddressOf(address), endpoint: state.id }, {});
+    workload.addresses = addresses;
+    const families = familiesOf(addresses);
+    if (families !== state.families) this.#write(workload, { ...state, families, epoch: nextEpoch(workload) });
+    this.#forgetAddresses(state.id, before.difference(addresses));
+  }
+
+  #forgetAddresses(endpoint: number, addresses: ReadonlySet<string>): void {
+    for (const address of addresses)
+      this.#datapath.endpointAddresses.delete({ address: kernelAddressOf(address), endpoint });
   }
 
   /** Forgets a workload: its traffic passes as if never policed. False where there is none such. */
@@ -82,6 +106,7 @@ export class Workloads {
     if (others.length > 0) this.#byMac.set(workload.mac, others);
     else this.#byMac.delete(workload.mac);
     this.#datapath.endpoints.delete(keyOf(workload));
+    this.#forgetAddresses(workload.state.id, workload.addresses);
     this.#slots.release(workload.state.policy);
     const [next] = this.on(ifindex);
     if (next) return this.#writeInterface(next, next.state);
@@ -137,4 +162,9 @@ export class Workloads {
 
 const keyOf = ({ ifindex, mac }: Workload): EndpointKey => ({ ifindex, mac: macBytes(mac) });
 const isInterfaceItself = ({ mac }: EndpointKey): boolean => mac.every((byte) => byte === 0);
+/** Link-local addresses are always a workload's own, and say nothing of the others. */
+const familiesOf = (addresses: ReadonlySet<string>): number =>
+  [...addresses]
+    .filter((address) => !address.startsWith('fe80:'))
+    .reduce((families, address) => families | (address.includes(':') ? family.ipv6 : family.ipv4), 0);
 const nextEpoch = ({ state }: Workload): number => (state.epoch % MAX_U32) + 1;

@@ -76,7 +76,8 @@ const ctrl_add_mac = {
     pips: {
       type: ['array', 'null'],
       items: { type: 'object', additionalProperties: false, required: ['ip'], properties: { ip } },
-      description: 'The workload’s own addresses.',
+      description:
+        'The workload’s own addresses: from others of a family that is named here it may open no connection. Absent or empty: from any.',
     },
   },
 } as const;

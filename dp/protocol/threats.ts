@@ -47,6 +47,12 @@ export const THREAT = {
     severity: 'low',
     trigger: 'an ICMP error that quotes no connection of the workload, under a policy',
   },
+  spoofedAddress: {
+    id: 7,
+    name: 'spoofed source address',
+    severity: 'high',
+    trigger: 'a connection that a workload opens from an address that ctrl_add_mac did not name as its own',
+  },
 } as const satisfies Readonly<Record<string, ThreatKind>>;
 
 const byId = new Map<number, ThreatKind>(Object.values(THREAT).map((kind) => [kind.id, kind]));

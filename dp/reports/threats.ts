@@ -13,6 +13,7 @@ const THREATS: Readonly<Record<number, ThreatKind>> = {
   [REASON.unsupportedProtocol]: THREAT.unsupportedProtocol,
   [REASON.orphanFragment]: THREAT.orphanFragment,
   [REASON.strayIcmpError]: THREAT.strayIcmpError,
+  [REASON.spoofedAddress]: THREAT.spoofedAddress,
 };
 const ICMP: readonly number[] = [1, 58];
 

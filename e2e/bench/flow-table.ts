@@ -14,7 +14,15 @@ const FLOWS = 1_000_000;
 const PORTS = 50_000;
 const TARGET_MIB = 176;
 const MAC = '02:00:00:00:02:00';
-const NO_POLICY = { policy: 0, epoch: 1, revision: 1, defaultAction: ACTION.open, directions: DIRECTION.both, tap: 0 };
+const NO_POLICY = {
+  policy: 0,
+  epoch: 1,
+  revision: 1,
+  defaultAction: ACTION.open,
+  directions: DIRECTION.both,
+  tap: 0,
+  families: 0,
+};
 
 export async function* measureFlowTable(bench: Bench): AsyncGenerator<Figure> {
   bench.say('flows: opening 1,000,000');

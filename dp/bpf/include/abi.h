@@ -51,6 +51,7 @@ enum reason {
 	REASON_UNSUPPORTED_PROTOCOL,
 	REASON_ORPHAN_FRAGMENT,
 	REASON_STRAY_ICMP_ERROR,
+	REASON_SPOOFED_ADDRESS,
 };
 
 /* What the programs count about themselves; index of `counters`. */
@@ -126,7 +127,16 @@ struct endpoint {
 	__u8 default_action;
 	__u8 directions;	/* the reference's dir: 1 ingress, 2 egress, 3 both */
 	__u8 tap;		/* 1: report, but drop nothing */
-	__u8 reserved;
+	__u8 families;		/* enum family bits: those of which every address is in `endpoint_addresses` */
+} __abi;
+
+enum family { FAMILY_IPV4 = 1, FAMILY_IPV6 = 2 };
+
+/* An address that a workload may send from. */
+struct endpoint_address {
+	struct address address;
+	__u32 endpoint;
+	__u32 reserved;
 } __abi;
 
 /* ---- Flows ---- */

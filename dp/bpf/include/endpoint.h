@@ -11,6 +11,32 @@ struct {
 	__type(value, struct endpoint);
 } endpoints SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct endpoint_address);
+	__type(value, __u32);
+} endpoint_addresses SEC(".maps");
+
+ABI_KEEP(enum family, family);
+
+#define IPV4_PREFIX 0xffff		/* of the lower half: ::ffff:0:0/96 */
+#define LINK_LOCAL_PREFIX 0x3fa		/* fe80::/10 */
+
+/* Whether a workload sends from an address that is not its own. It may have none yet, and find neighbours by a link-local one. */
+static __always_inline bool is_spoofed(const struct endpoint *endpoint, const struct address *source)
+{
+	struct endpoint_address key = { .address = *source, .endpoint = endpoint->id };
+	bool is_ipv4 = !source->high && source->low >> 32 == IPV4_PREFIX;
+
+	if (!(endpoint->families & (is_ipv4 ? FAMILY_IPV4 : FAMILY_IPV6)))
+		return false;
+	if (is_ipv4 ? !(__u32)source->low : (!source->high && !source->low) || source->high >> 54 == LINK_LOCAL_PREFIX)
+		return false;
+	return !bpf_map_lookup_elem(&endpoint_addresses, &key);
+}
+
 static __always_inline bool is_policed(const struct endpoint *endpoint, __u32 direction)
 {
 	return endpoint->policy && endpoint->directions & (direction == DIRECTION_INGRESS ? 1 : 2);

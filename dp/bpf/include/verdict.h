@@ -11,11 +11,16 @@
 #define PASS TC_ACT_UNSPEC	/* TCX_NEXT: programs after this one have their say */
 #define DROP TC_ACT_SHOT
 
+static __always_inline bool is_spoofing(__u32 reason)
+{
+	return reason == REASON_SPOOFED_MAC || reason == REASON_SPOOFED_ADDRESS;
+}
+
 /* A packet that is no flow's: dropped where its direction is policed, a spoofed one under any policy. */
 static __noinline int refuse(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint,
 			     __u32 direction, __u32 reason)
 {
-	if (!is_policed(endpoint, direction) && !(endpoint->policy && reason == REASON_SPOOFED_MAC))
+	if (!is_policed(endpoint, direction) && !(endpoint->policy && is_spoofing(reason)))
 		return PASS;
 
 	struct flow_key key = key_of(packet, direction, endpoint->id);
