@@ -31,8 +31,9 @@ export class DpProcess implements AsyncDisposable {
     });
   }
 
-  /** Waits for a line, or several, in what it says; each call looks only behind what the one before it found. */
-  async said(pattern: RegExp): Promise<string> {
+  /** Waits for a text in what it says; each call looks only behind what the one before it found. */
+  async said(text: RegExp | string): Promise<string> {
+    const pattern = typeof text === 'string' ? new RegExp(text.replace(/[^\w\s]/g, '\\$&')) : text;
     const what = () => `dp to say ${pattern}; it said:\n${this.output}${this.errors}`;
     return this.#changes.until(what, () => {
       const found = pattern.exec(this.output.slice(this.#seen));
