@@ -1,5 +1,5 @@
 // From the rules of the protocol to those of the classifier. Pure.
-import { compareAddress, wordsOf } from '../kernel/address.ts';
+import { compareAddress, type Words, wordsOf } from '../kernel/address.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { PROTOCOL } from '../protocol/values.ts';
 import { applicationCode } from './applications.ts';
@@ -42,15 +42,16 @@ function endsOf(rule: PolicyRule, nameId: (fqdn: string) => number): Pick<Rule, 
   return ofOneFamily(local).map((range) => ({ local: range, peer: { fqdnId } }));
 }
 
-/** A range of IPv4 as it is; one of IPv6 in two where IPv4 lies within it. */
+/** A range within IPv4 as it is; of one of IPv6 what lies below and above IPv4. */
 function ofOneFamily(range: AddressRange): AddressRange[] {
-  const isAroundIpv4 = compareAddress(range.from, IPV4.from) < 0 && compareAddress(range.to, IPV4.to) > 0;
-  if (!isAroundIpv4) return [range];
-  return [
-    { from: range.from, to: BELOW_IPV4 },
-    { from: ABOVE_IPV4, to: range.to },
-  ];
+  if (compareAddress(range.from, IPV4.from) >= 0 && compareAddress(range.to, IPV4.to) <= 0) return [range];
+  const below = { from: range.from, to: lower(range.to, BELOW_IPV4) };
+  const above = { from: higher(range.from, ABOVE_IPV4), to: range.to };
+  return [below, above].filter(({ from, to }) => compareAddress(from, to) <= 0);
 }
+
+const lower = (a: Words, b: Words): Words => (compareAddress(a, b) <= 0 ? a : b);
+const higher = (a: Words, b: Words): Words => (compareAddress(a, b) >= 0 ? a : b);
 
 /** Absent: the one address. */
 function rangeOf(from: string, to: string = from): AddressRange {

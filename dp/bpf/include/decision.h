@@ -11,9 +11,10 @@ static __always_inline bool has_ports(__u32 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
-static __always_inline bool is_identified(const struct flow *flow)
+/* Whether nothing more will be known of its application; what has no ports speaks none. */
+static __always_inline bool is_identified(const struct flow_key *key, const struct flow *flow)
 {
-	return flow->application || (flow->seen & SEEN_PAYLOADS) == SEEN_PAYLOADS;
+	return !has_ports(key->protocol) || flow->application || (flow->seen & SEEN_PAYLOADS) == SEEN_PAYLOADS;
 }
 
 /*
@@ -54,13 +55,15 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 
 	flow->name = match.name;
 	if (match.app < match.base) {
-		if (!is_identified(flow)) {
+		if (!is_identified(key, flow)) {
 			action = ACTION_NONE;
 			goto decided;
 		}
-		/* What was open before it was seen can't be told any more: it must not escape a denial. */
-		rule = flow->seen & SEEN_TOO_LATE ? rule_at(blob, match.app) : NULL;
-		if (rule && rule->action == ACTION_DENY)
+		/*
+		 * What was open before it was seen can't be told any more. It is taken for what the rule
+		 * says: it must neither escape a denial nor be cut where it is allowed.
+		 */
+		if (flow->seen & SEEN_TOO_LATE)
 			match.base = match.app;
 	}
 	rule = match.base == NO_RANK ? NULL : rule_at(blob, match.base);
@@ -71,6 +74,6 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 decided:
 	if (action == ACTION_DENY && endpoint->tap)
 		action = ACTION_VIOLATE;
-	flow->decision = (__u64)endpoint->epoch << 32 | action | (is_identified(flow) ? 0 : FLOW_UNIDENTIFIED);
+	flow->decision = (__u64)endpoint->epoch << 32 | action | (is_identified(key, flow) ? 0 : FLOW_UNIDENTIFIED);
 	return 0;
 }

@@ -72,19 +72,25 @@ static __noinline int read_quoted(struct __sk_buff *skb, const struct packet *er
 	return read_quoted_ipv6(skb, error->quoted_at, quoted);
 }
 
+/* Whether the packet that is quoted passed, and would pass now. */
+static __noinline int is_welcome(const struct packet *quoted, const struct endpoint *endpoint, __u32 direction)
+{
+	struct flow_key key = key_of(quoted, direction, endpoint->id);
+	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
+
+	return flow && flow->decision >> 32 == endpoint->epoch && (__u8)flow->decision != ACTION_DENY;
+}
+
+/* An error goes to who sent the packet that it quotes, and to nobody else. */
 static __noinline int follow_quoted(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint)
 {
 	struct packet quoted = {};
 	int kind = read_quoted(skb, packet, &quoted);
+	bool is_returned = is_same(&quoted.source, &packet->destination);
 
-	if (kind == PACKET_FRAGMENT && first_fragment_verdict(&quoted, endpoint) == PASS)
+	if (is_returned && kind == PACKET_FRAGMENT && first_fragment_verdict(&quoted, endpoint) == PASS)
 		return PASS;
-	if (kind == PACKET_FLOW) {
-		struct flow_key key = key_of(&quoted, !packet->direction, endpoint->id);
-		struct flow *flow = bpf_map_lookup_elem(&flows, &key);
-
-		if (flow && (__u8)flow->decision != ACTION_DENY)
-			return PASS;
-	}
+	if (is_returned && kind == PACKET_FLOW && is_welcome(&quoted, endpoint, !packet->direction))
+		return PASS;
 	return refuse(skb, packet, endpoint, packet->direction, REASON_STRAY_ICMP_ERROR);
 }

@@ -45,7 +45,8 @@ static __noinline int look_at_payload(struct __sk_buff *skb, const struct packet
 		flow->application = identify(&p, packet->protocol == IPPROTO_TCP);
 		flow->seen |= SEEN_PAYLOAD_EGRESS << direction;
 	}
-	if (flow->application || (offset > SILENCE_BYTES && offset < 1U << 31))
+	/* A datagram that is not told says that the rest won't be: else one side could send without end. */
+	if (flow->application || packet->protocol != IPPROTO_TCP || (offset > SILENCE_BYTES && offset < 1U << 31))
 		flow->seen |= SEEN_PAYLOADS;
 	return 0;
 }

@@ -98,6 +98,8 @@ enum icmp_type {
 	ICMP_ECHO_REQUEST = 8,
 	ICMP_TIME_EXCEEDED = 11,
 	ICMP_PARAMETER_PROBLEM = 12,
+	ICMPV6_UNREACHABLE = 1,
+	ICMPV6_PARAMETER_PROBLEM = 4,
 	ICMPV6_ECHO_REQUEST = 128,
 	ICMPV6_ECHO_REPLY = 129,
 	LISTENER_QUERY = 130,
@@ -120,6 +122,11 @@ static __always_inline struct address address_of(const __be32 words[4])
 		.high = (__u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]),
 		.low = (__u64)bpf_ntohl(words[2]) << 32 | bpf_ntohl(words[3]),
 	};
+}
+
+static __always_inline bool is_same(const struct address *a, const struct address *b)
+{
+	return a->high == b->high && a->low == b->low;
 }
 
 static __always_inline struct address mapped(__be32 ip)
@@ -241,7 +248,7 @@ static __always_inline enum packet_kind read_icmp(struct cursor *cur, struct pac
 	packet->quoted_at = bytes_into(cur, cur->pos);
 	if (is_v6 && is_neighbour_discovery(packet))
 		return PACKET_PASSED;
-	if (is_v6 ? icmp->type < 128 : is_icmp_error(icmp->type))
+	if (is_v6 ? icmp->type >= ICMPV6_UNREACHABLE && icmp->type <= ICMPV6_PARAMETER_PROBLEM : is_icmp_error(icmp->type))
 		return PACKET_ICMP_ERROR;
 	note_echo(packet, icmp, is_v6);
 	return PACKET_FLOW;
