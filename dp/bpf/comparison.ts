@@ -161,7 +161,7 @@ function tcpPackets({ port, says }: Trial, clientPort: number): Packet[] {
   return packets;
 }
 
-/** The client speaks first. */
+/** The client speaks first, and its first datagram tells the application or that none will be told. */
 function udpPackets({ port, says }: Trial, clientPort: number): Packet[] {
   const to = { sourcePort: clientPort, destinationPort: port };
   const back = { sourcePort: port, destinationPort: clientPort };
@@ -169,7 +169,7 @@ function udpPackets({ port, says }: Trial, clientPort: number): Packet[] {
   return says.map(({ side, bytes }, i) => ({
     side,
     body: udp(side === 'client' ? to : back, bytes),
-    application: knownAfter(says.slice(0, i + 1)),
+    application: knownAfter(says.slice(0, i + 1)) ?? 0,
   }));
 }
 

@@ -13,7 +13,7 @@ export type Connection = {
   readonly protocol: number;
   /** That it was opened to; 0 where the protocol has no ports. */
   readonly port: number;
-  /** Its number; 0 where both sides have spoken and none was recognised; undefined before. */
+  /** Its number; 0 where none was recognised and none will be; undefined before. What has no ports speaks none. */
   readonly application: number | undefined;
   /** Every name that the peer's address is known to have. */
   readonly names: readonly string[];
@@ -40,7 +40,7 @@ export function referenceClassifier({
       if (!matches(one, connection, local, peer)) continue;
       const { rule } = one;
       if (!rule.apps?.length) return { action: rule.action, ruleId: rule.id };
-      if (connection.application === undefined) return 'undecided';
+      if (connection.application === undefined && carriesApplications(connection)) return 'undecided';
       const own = rule.apps.find(({ app }) => app === connection.application);
       if (own) return { action: own.action, ruleId: own.rid };
     }
@@ -53,6 +53,9 @@ function prepare(rule: PolicyRule): Prepared {
   const destination = { first: digits(rule.dip), last: digits(rule.dipr ?? rule.dip) };
   return rule.ingress ? { rule, local: destination, peer: source } : { rule, local: source, peer: destination };
 }
+
+const carriesApplications = ({ protocol }: Connection): boolean =>
+  protocol === PROTOCOL.tcp || protocol === PROTOCOL.udp;
 
 const digits = (address: string): string => Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex');
 
