@@ -5,8 +5,9 @@ import { after, before, describe, it } from 'node:test';
 import { rule } from './bpf/rules.ts';
 import type { Agent } from './lab/agent.ts';
 import type { DpProcess } from './lab/dp-process.ts';
-import { Lab, WORKLOAD } from './lab/lab.ts';
+import { HOST, Lab, WORKLOAD } from './lab/lab.ts';
 import { sendLarge } from './lab/large.ts';
+import { sendPaged } from './lab/paged.ts';
 import { CONTROL_PORT, type Traffic } from './lab/traffic.ts';
 import { COMMAND_NAMES, type CommandName, commandNumber, type PolicyRule } from './protocol/commands.ts';
 import { ERROR_CODE, NO_MAC } from './protocol/reports.ts';
@@ -284,6 +285,17 @@ describe('the agent’s socket', () => {
   });
 });
 
+describe('a packet whose headers lie apart from its linear part', () => {
+  it('is read like any other', async () => {
+    await enforce();
+    const ends = { sourceMac: MAC, destinationMac: HOST.mac, source: WORKLOAD.ip, destination: HOST.ip };
+    const arrives = (port: number) =>
+      traffic.arrives(`to ${port}`.padEnd(5000), (text) => sendPaged(lab.pod, 'eth0', ends, port, text));
+    assert.equal(await arrives(7001), true);
+    assert.equal(await arrives(7002), false);
+  });
+});
+
 describe('ctrl_cfg_mac', () => {
   it('sets tap: nothing is dropped, and what would be is reported', async () => {
     await enforce();
@@ -307,6 +319,8 @@ describe('ctrl_cfg_set_fqdn', () => {
     await client.send({ ctrl_cfg_del_fqdn: { names: ['host.test'] } });
     await client.settled();
     assert.equal(await traffic.out(7001), true, 'the open connection goes on');
+    await traffic.begin();
+    assert.equal(await traffic.out(7001), false);
     await enforce();
   });
 });

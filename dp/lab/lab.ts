@@ -9,7 +9,9 @@ import { Traffic } from './traffic.ts';
 
 /** The workload’s interface, on its side and on the host’s. */
 export const WORKLOAD = { mac: '02:00:00:00:77:05', ip: '10.77.0.5', iface: 'veth0' } as const;
-const HOST = { mac: '02:00:00:00:77:01', ip: '10.77.0.1' } as const;
+/** Large enough for packets whose headers lie apart from their data. */
+const MTU = 9000;
+export const HOST = { mac: '02:00:00:00:77:01', ip: '10.77.0.1' } as const;
 
 let labs = 0;
 
@@ -21,6 +23,7 @@ export class Lab implements AsyncDisposable {
   readonly listen: string;
   readonly notify: string;
   readonly pin: string;
+  readonly #name: string;
   readonly #stack = new AsyncDisposableStack();
   #agents = 0;
 
@@ -34,16 +37,34 @@ export class Lab implements AsyncDisposable {
     this.notify = join(this.directory, 'agent.sock');
     this.pin = `/sys/fs/bpf/${name}`;
     this.#stack.defer(() => rmSync(this.pin, { recursive: true, force: true }));
-    [this.host, this.pod] = [this.#addNamespace(`${name}-host`), this.#addNamespace(`${name}-pod`)];
-    ip(`-n ${name}-host link add ${WORKLOAD.iface} address ${HOST.mac} mtu 9000 type veth
-        peer name eth0 address ${WORKLOAD.mac} mtu 9000 netns ${name}-pod`);
-    ip(`-n ${name}-host address add ${HOST.ip}/24 dev ${WORKLOAD.iface}`);
-    ip(`-n ${name}-pod address add ${WORKLOAD.ip}/24 dev eth0`);
-    ip(`-n ${name}-host link set ${WORKLOAD.iface} up`);
-    ip(`-n ${name}-pod link set eth0 up`);
+    this.#name = name;
+    [this.host, this.pod] = [this.#addNamespace('host'), this.#addNamespace('pod')];
+    this.#addInterface();
   }
 
-  #addNamespace(name: string): string {
+  #addInterface(): void {
+    const [host, pod] = [`${this.#name}-host`, `${this.#name}-pod`];
+    ip(`-n ${host} link add ${WORKLOAD.iface} address ${HOST.mac} mtu ${MTU} type veth
+        peer name eth0 address ${WORKLOAD.mac} mtu ${MTU} netns ${pod}`);
+    ip(`-n ${host} address add ${HOST.ip}/24 dev ${WORKLOAD.iface}`);
+    ip(`-n ${pod} address add ${WORKLOAD.ip}/24 dev eth0`);
+    ip(`-n ${host} link set ${WORKLOAD.iface} up`);
+    ip(`-n ${pod} link set eth0 up`);
+  }
+
+  /** With it goes the workload’s end. */
+  removeInterface(): void {
+    ip(`-n ${this.#name}-host link delete ${WORKLOAD.iface}`);
+  }
+
+  /** Another interface of the same name and MAC. */
+  replaceInterface(): void {
+    this.removeInterface();
+    this.#addInterface();
+  }
+
+  #addNamespace(role: string): string {
+    const name = `${this.#name}-${role}`;
     ip(`netns add ${name}`);
     this.#stack.defer(() => ip(`netns delete ${name}`));
     return `/run/netns/${name}`;

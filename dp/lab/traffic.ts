@@ -42,6 +42,12 @@ class End implements AsyncDisposable {
     );
   }
 
+  async begin(): Promise<void> {
+    this.#isReady = false;
+    this.send({ isAnew: true });
+    await this.ready();
+  }
+
   send(message: ToEnd): void {
     this.#child.send(message);
   }
@@ -82,6 +88,11 @@ export class Traffic implements AsyncDisposable {
     return traffic;
   }
 
+  /** Begins new connections: both ends send from other ports than before. */
+  async begin(): Promise<void> {
+    await Promise.all([this.#workload.begin(), this.#host.begin()]);
+  }
+
   /** Whether the workload’s datagram to a port of the host arrives. */
   out(port: number): Promise<boolean> {
     return this.#passes(this.#workload, this.#host, port);
@@ -92,8 +103,17 @@ export class Traffic implements AsyncDisposable {
     return this.#passes(this.#host, this.#workload, port);
   }
 
+  /** Whether a text arrives at a port of the host that `send` has the workload send there by other means. */
+  async arrives(text: string, send: (text: string) => void): Promise<boolean> {
+    send(text);
+    return this.#hasArrived(text, this.#workload, this.#host);
+  }
+
   async #passes(from: End, to: End, port: number): Promise<boolean> {
-    const text = this.#send(from, to, port);
+    return this.#hasArrived(this.#send(from, to, port), from, to);
+  }
+
+  async #hasArrived(text: string, from: End, to: End): Promise<boolean> {
     // Datagrams arrive in order. The second round is for the receiver, which reads its ports in any order.
     for (let round = 0; round < 2; round++) await to.received(this.#send(from, to, CONTROL_PORT));
     return to.has(text);

@@ -2,7 +2,8 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 
-export type ToEnd = { readonly to: string; readonly port: number; readonly text: string };
+/** To send a datagram, or to send from a port of its own from now on. */
+export type ToEnd = { readonly to: string; readonly port: number; readonly text: string } | { readonly isAnew: true };
 export type FromEnd = { readonly port: number; readonly text: string } | { readonly isReady: true };
 
 const [address = '', ...ports] = process.argv.slice(2);
@@ -19,7 +20,15 @@ for (const port of ports.map(Number)) {
   const socket = await bound(port);
   socket.on('message', (data) => say({ port, text: data.toString() }));
 }
-const client = await bound(0);
-process.on('message', ({ to, port, text }: ToEnd) => client.send(text, port, to));
+let client = await bound(0);
+process.on('message', async (message: ToEnd) => {
+  if ('to' in message) {
+    client.send(message.text, message.port, message.to);
+    return;
+  }
+  client.close();
+  client = await bound(0);
+  say({ isReady: true });
+});
 process.on('disconnect', () => process.exit());
 say({ isReady: true });

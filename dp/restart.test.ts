@@ -1,0 +1,145 @@
+// dp stopped, killed and started again, and workloads that come and go meanwhile: what is in force stays in force.
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { rule } from './bpf/rules.ts';
+import type { Agent } from './lab/agent.ts';
+import { Lab, WORKLOAD } from './lab/lab.ts';
+import { CONTROL_PORT, type Traffic } from './lab/traffic.ts';
+import type { PolicyRule } from './protocol/commands.ts';
+import { ERROR_CODE } from './protocol/reports.ts';
+
+const { mac: MAC, iface } = WORKLOAD;
+const lab = new Lab();
+after(() => lab[Symbol.asyncDispose]());
+
+const RULES = [
+  rule({ id: 1, ports: `udp/${CONTROL_PORT}` }),
+  rule({ id: 2, ports: `udp/${CONTROL_PORT}`, direction: 'ingress' }),
+  rule({ id: 1001, peer: 'fqdn:host.test', ports: 'udp/7001' }),
+  rule({ id: 1002, ports: 'udp/7002', direction: 'ingress' }),
+];
+const addMac = { ctrl_add_mac: { iface, mac: MAC } };
+const setName = { ctrl_cfg_set_fqdn: { fqdn_name: 'host.test', fqdn_ips: ['10.77.0.1'] } };
+const policy = (rules: readonly PolicyRule[], more: object = {}) => ({
+  ctrl_cfg_policy: { cmd: 1, flag: 3, defact: 2, dir: 3, mac: [MAC], rules, ...more },
+});
+const AS_RULES = [true, false, false, true];
+const UNPOLICED = [true, true, true, true];
+
+let client: Agent;
+let traffic: Traffic;
+before(async () => {
+  client = lab.client();
+  traffic = await lab.traffic();
+});
+
+const verdicts = async () => [
+  await traffic.out(7001),
+  await traffic.out(7002),
+  await traffic.in(7001),
+  await traffic.in(7002),
+];
+
+/** All that an agent sends when it finds dp. */
+async function sync(): Promise<number> {
+  await client.send(addMac);
+  await client.send(setName);
+  return (await client.ask(policy(RULES), 'policyRealized')).realized.epoch;
+}
+
+describe('what is in force goes on', () => {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const)
+    it(`while dp is away after ${signal}, and when it is back`, async () => {
+      await using first = await lab.start();
+      const epoch = await sync();
+      assert.deepEqual(await verdicts(), AS_RULES);
+      await first.stop(signal);
+      assert.deepEqual(await verdicts(), AS_RULES);
+      assert.equal(await traffic.out(7003), false, 'a new connection is judged too');
+
+      await using second = await lab.start();
+      assert.deepEqual(await verdicts(), AS_RULES);
+      second.signal('SIGUSR1');
+      const text = await second.said(/\d workloads[\s\S]*names\n.*\n/);
+      assert.match(text, /1 workloads\n .*: default deny, both directions, rules from before dp started/);
+      assert.match(text, /host\.test \(id \d+\): 10\.77\.0\.1\n/);
+
+      const change = policy([rule({ id: 1003, ports: 'udp/7003' })], { cmd: 3 });
+      assert.equal((await client.ask(change, 'error')).code, ERROR_CODE.policyUnknown);
+      assert.deepEqual(await verdicts(), AS_RULES);
+      assert.ok((await sync()) > epoch, 'epochs go on from where they were');
+      assert.deepEqual(await verdicts(), AS_RULES);
+      await second.stop();
+    });
+  it('for every packet of a connection, however often dp is killed and started', async () => {
+    await using first = await lab.start();
+    await sync();
+    let isOver = false;
+    const lost: number[] = [];
+    const talking = (async () => {
+      for (let sent = 0; !isOver; sent++) if (!(await traffic.out(7001)) || (await traffic.in(7001))) lost.push(sent);
+    })();
+    await first.stop('SIGKILL');
+    for (let times = 0; times < 3; times++) {
+      await using next = await lab.start();
+      await sync();
+      await next.stop(times % 2 ? 'SIGTERM' : 'SIGKILL');
+    }
+    isOver = true;
+    await talking;
+    assert.deepEqual(lost, []);
+  });
+  it('also with the names that dp was told of before, and their addresses', async () => {
+    await using first = await lab.start();
+    await sync();
+    await first.stop();
+    await using second = await lab.start();
+    await client.send({ ctrl_cfg_set_fqdn: { fqdn_name: 'host.test', fqdn_ips: ['10.77.0.2'] } });
+    await client.ask(policy(RULES), 'policyRealized');
+    await traffic.begin();
+    assert.equal(await traffic.out(7001), false);
+    await sync();
+    assert.equal(await traffic.out(7001), true);
+    await second.stop();
+  });
+});
+
+describe('a workload', () => {
+  it('whose policy was deleted is untouched after a restart', async () => {
+    await using first = await lab.start();
+    await sync();
+    await client.ask(policy([], { cmd: 2 }), 'policyRealized');
+    await first.stop('SIGKILL');
+    await using second = await lab.start();
+    assert.deepEqual(await verdicts(), UNPOLICED);
+    await second.stop();
+  });
+  it('whose interface is made anew, with the same name and MAC, is announced and forgotten like a new one', async () => {
+    await using dp = await lab.start();
+    await sync();
+    lab.replaceInterface();
+    await sync();
+    await traffic.begin();
+    assert.equal(await traffic.out(7001), true);
+    assert.equal(await traffic.out(7002), false);
+    await client.send({ ctrl_del_mac: { iface, mac: MAC } });
+    await client.settled();
+    assert.equal(await traffic.out(7002), true);
+    assert.deepEqual(readdirSync(`${lab.pin}/links`), []);
+    dp.signal('SIGUSR1');
+    await dp.said('0 workloads');
+    await dp.stop();
+  });
+  it('whose interface went while dp was away is forgotten', async () => {
+    await using first = await lab.start();
+    await sync();
+    await first.stop('SIGKILL');
+    lab.removeInterface();
+    await using second = await lab.start();
+    second.signal('SIGUSR1');
+    await second.said('0 workloads');
+    assert.deepEqual(readdirSync(`${lab.pin}/links`), []);
+    await second.stop();
+  });
+});
