@@ -1,5 +1,6 @@
 // One running dp: commands in, reports out, and what it does every two seconds.
 import { counter as COUNTER, type Event, event as eventCodec } from './kernel/abi.gen.ts';
+import type { AttachmentKind } from './kernel/attachment.ts';
 import { PinDirectory } from './kernel/bpffs.ts';
 import { type Command, CommandSocket, pathOf } from './kernel/command-socket.ts';
 import { Datapath } from './kernel/datapath.ts';
@@ -23,6 +24,7 @@ export type Options = {
   readonly listen: string;
   readonly notify: string;
   readonly pin: string;
+  readonly attach: AttachmentKind;
   /** No agent: reports go to the log, and answers only to senders that have a socket of their own. */
   readonly isStandalone: boolean;
 };
@@ -60,8 +62,8 @@ export class Dp implements Disposable {
     this.#log = log;
     this.#options = options;
     const pins = stack.use(PinDirectory.open(options.pin));
-    this.#datapath = stack.use(Datapath.open(pins));
     this.#socket = stack.use(CommandSocket.bind(options.listen, MAX_COMMAND_BYTES));
+    this.#datapath = stack.use(Datapath.open(pins, options.attach));
     this.#engine = new Engine(this.#datapath);
     this.#hits = new HitCounters(this.#datapath, this.#engine.workloads);
     this.#connections = new Connections(this.#datapath, this.#engine.workloads);
@@ -84,7 +86,8 @@ export class Dp implements Disposable {
   }
 
   dump(): string {
-    return dump(this.#engine.workloads.all(), this.#engine.names);
+    const { workloads, names } = this.#engine;
+    return dump(workloads.all(), (workload) => workloads.drops(workload), names);
   }
 
   #take({ data, bytes, sender }: Command): void {

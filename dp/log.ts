@@ -9,23 +9,9 @@ export type Log = {
   readonly notice: (event: string, fields?: object) => void;
   /** Said where the category is on. */
   readonly debug: (category: Category, event: string, fields?: object) => void;
-  /** Said where `error` is on, which it is unless told otherwise. */
+  /** Always said. */
   readonly error: (event: string, fields?: object) => void;
 };
-
-export class CategoryError extends Error {
-  readonly code = 'USAGE';
-}
-
-/** Reads `all`, or categories joined by commas. Throws CategoryError. */
-export function parseCategories(text: string): ReadonlySet<Category> {
-  if (text === 'all') return new Set(CATEGORIES);
-  const wanted = text.split(',').map((name) => name.trim());
-  const unknown = wanted.filter((name) => !CATEGORIES.some((category) => category === name));
-  if (unknown.length > 0)
-    throw new CategoryError(`-d ${text}: ${unknown.join(', ')}: categories are all, ${CATEGORIES.join(', ')}`);
-  return new Set(CATEGORIES.filter((category) => wanted.includes(category)));
-}
 
 export function createLog(categories: ReadonlySet<Category>, logger: Logger = pino({ name: 'dp', base: null })): Log {
   return {
@@ -33,8 +19,6 @@ export function createLog(categories: ReadonlySet<Category>, logger: Logger = pi
     debug: (category, event, fields = {}) => {
       if (categories.has(category)) logger.info({ category, ...fields }, event);
     },
-    error: (event, fields = {}) => {
-      if (categories.has('error')) logger.error({ category: 'error', ...fields }, event);
-    },
+    error: (event, fields = {}) => logger.error({ category: 'error', ...fields }, event),
   };
 }

@@ -1,8 +1,9 @@
 // For tests: the real programs and tables in the real kernel, with packets by BPF_PROG_TEST_RUN instead of a network.
 import { type Event, event as eventCodec } from '../kernel/abi.gen.ts';
 import { macBytes } from '../kernel/address.ts';
+import type { ProgramName } from '../kernel/attachment.ts';
 import { PinDirectory } from '../kernel/bpffs.ts';
-import { Datapath, type ProgramName } from '../kernel/datapath.ts';
+import { Datapath } from '../kernel/datapath.ts';
 import { RingBuffer } from '../kernel/libbpf.ts';
 import { NO_POLICY } from '../kernel/slots.ts';
 import { Engine } from '../policy/commands.ts';

@@ -1,5 +1,5 @@
 // Derives kernel/abi.gen.ts from the compiled kernel programs: `npm run build` runs it.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { type Field, layout, type Struct } from './btf.ts';
 
 const here = import.meta.dirname;
@@ -99,9 +99,7 @@ const SHARED_ENUMS = ['action', 'direction', 'application', 'reason', 'counter',
 const { structs, enums, tags } = layout(objectPath);
 const byName = new Map(enums);
 const shared = [...structs.values()].filter(({ name }) => tags.get(name) === 'abi');
-writeFileSync(
-  outPath,
-  `// Derived from bpf/include/abi.h by \`npm run build\`. Do not edit.
+const generated = `// Derived from bpf/include/abi.h by \`npm run build\`. Do not edit.
 
 /** Reads and writes one struct at a byte offset. */
 export type Codec<T> = {
@@ -113,5 +111,5 @@ export type Codec<T> = {
 
 const bytes = (b: DataView, at: number, size: number): Uint8Array => new Uint8Array(b.buffer, b.byteOffset + at, size);
 
-${numbers(readFileSync(headerPath, 'utf8'))}${SHARED_ENUMS.map((name) => constants([name, byName.get(name) ?? {}])).join('')}${shared.map(codec).join('')}`,
-);
+${numbers(readFileSync(headerPath, 'utf8'))}${SHARED_ENUMS.map((name) => constants([name, byName.get(name) ?? {}])).join('')}${shared.map(codec).join('')}`;
+if (!existsSync(outPath) || readFileSync(outPath, 'utf8') !== generated) writeFileSync(outPath, generated);

@@ -26,6 +26,19 @@ function preparePinDirectory(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
+function prepared(path: string): number {
+  try {
+    preparePinDirectory(path);
+    return openSync(path, 'r');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 'EPERM')))
+      throw error;
+    throw new PinError(
+      `--pin ${path}: no permission (${error.code}): dp runs as root, or with CAP_SYS_ADMIN for the mount`,
+    );
+  }
+}
+
 /** The directory of one dp, and the lock that says so. */
 export class PinDirectory implements Disposable {
   readonly path: string;
@@ -38,8 +51,7 @@ export class PinDirectory implements Disposable {
 
   /** Throws PinError where it is no place for pins, or another dp has it. */
   static open(path: string): PinDirectory {
-    preparePinDirectory(path);
-    const fd = openSync(path, 'r');
+    const fd = prepared(path);
     try {
       lock(fd);
     } catch (error) {
@@ -49,6 +61,11 @@ export class PinDirectory implements Disposable {
       throw error;
     }
     return new PinDirectory(path, fd);
+  }
+
+  /** Where the programs' links are. */
+  get links(): string {
+    return `${this.path}/links`;
   }
 
   /** Removes the directory: what is pinned nowhere else ends. */

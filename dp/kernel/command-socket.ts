@@ -110,6 +110,10 @@ function addressOf(path: string): Uint8Array {
 function removeDead(path: string, address: Uint8Array): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
+  if (found.uid !== 0 && found.uid !== process.getuid?.())
+    throw new SocketError(
+      `--listen ${path}: it belongs to user ${found.uid}, who could read what dp is sent; remove it`,
+    );
   if (!found.isSocket()) throw new SocketError(`--listen ${path}: something that is no socket is there; remove it`);
   const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
   try {

@@ -1,5 +1,4 @@
 // The kernel programs and their tables: loaded once, pinned, attached to interfaces.
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import {
   type Address,
   type AddressNames,
@@ -31,39 +30,31 @@ import {
   hitKey,
   RECORD_SIZE,
 } from './abi.gen.ts';
+import { Attachment, type AttachmentKind, type ProgramName } from './attachment.ts';
 import type { PinDirectory } from './bpffs.ts';
 import { walkFlows } from './flow-table.ts';
 import {
   closeObject,
   createArray,
-  createLink,
   deleteElement,
   findMap,
   findProgram,
-  getPinned,
   isKernelError,
   KernelError,
   loadObject,
   lookupElement,
   mapFd,
   openFile,
-  pin,
   possibleCpus,
   programFd,
   runProgram,
   setPinPath,
   updateElement,
-  updateLink,
 } from './libbpf.ts';
-import { close, fillMap } from './libc.ts';
+import { close, fillMap, interfaceName } from './libc.ts';
 import { Table } from './table.ts';
 
 const OBJECT = `${import.meta.dirname}/../bpf/build/policy.bpf.o`;
-/** Program by where it sits: TCX ingress of the host side is what the workload sends. */
-const HOOKS = [
-  { program: 'from_workload', attachType: 46 },
-  { program: 'to_workload', attachType: 47 },
-] as const;
 const PINNED_MAPS = [
   'endpoints',
   'endpoint_addresses',
@@ -80,8 +71,6 @@ const PINNED_MAPS = [
 ] as const;
 const INNER_MMAPABLE = 0x1000 | 0x400; // BPF_F_INNER_MAP | BPF_F_MMAPABLE
 
-export type ProgramName = (typeof HOOKS)[number]['program'];
-
 export class LoadError extends Error {
   readonly code = 'LOAD';
 }
@@ -94,7 +83,7 @@ const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).
 
 export class Datapath implements Disposable {
   readonly #object: unknown;
-  readonly #links: string;
+  readonly attachment: Attachment;
   #isOpen = true;
   readonly endpoints: Table<EndpointKey, Endpoint>;
   readonly endpointAddresses: Table<EndpointAddress, Flag>;
@@ -103,9 +92,9 @@ export class Datapath implements Disposable {
   readonly hits: Table<HitKey, HitCount>;
   readonly drops: Table<DropKey, DropCount>;
 
-  private constructor(object: unknown, links: string) {
+  private constructor(object: unknown, links: string, kind: AttachmentKind) {
     this.#object = object;
-    this.#links = links;
+    this.attachment = new Attachment(links, kind, (name) => this.#programFd(name));
     this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
     this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag);
     this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds);
@@ -115,9 +104,7 @@ export class Datapath implements Disposable {
   }
 
   /** Loads the programs over the tables that are pinned there, or makes them; interfaces get the new programs at once. */
-  static open(pins: PinDirectory): Datapath {
-    const links = `${pins.path}/links`;
-    mkdirSync(links, { recursive: true, mode: 0o700 });
+  static open(pins: PinDirectory, kind: AttachmentKind = 'auto'): Datapath {
     const object = openFile(OBJECT, null);
     if (!object) throw new LoadError(`${OBJECT} is missing: run npm run build`);
     for (const name of PINNED_MAPS) setPinPath(findMap(object, name), `${pins.path}/${name}`);
@@ -127,31 +114,15 @@ export class Datapath implements Disposable {
       closeObject(object);
       throw loadError(error, pins.path);
     }
-    const datapath = new Datapath(object, links);
-    for (const ifindex of datapath.attached()) datapath.attach(ifindex);
+    const datapath = new Datapath(object, pins.links, kind);
+    for (const ifindex of datapath.attachment.interfaces()) datapath.#renew(ifindex);
     return datapath;
   }
 
-  /** The interfaces that have programs of ours. */
-  attached(): number[] {
-    const indexes = readdirSync(this.#links).map((name) => Number.parseInt(name, 10));
-    return [...new Set(indexes)];
-  }
-
-  /** Puts both programs on an interface, in the place of older ones of ours. */
-  attach(ifindex: number): void {
-    for (const { program, attachType } of HOOKS) {
-      const path = this.#linkPath(ifindex, program);
-      if (replaceProgram(path, this.#programFd(program))) continue;
-      const link = createLink(this.#programFd(program), ifindex, attachType, null);
-      pin(link, path);
-      close(link);
-    }
-  }
-
-  /** Takes both programs off an interface. */
-  detach(ifindex: number): void {
-    for (const { program } of HOOKS) rmSync(this.#linkPath(ifindex, program), { force: true });
+  /** Puts these programs in the place of an earlier dp's; an interface that is gone needs none. */
+  #renew(ifindex: number): void {
+    if (interfaceName(ifindex) === undefined) this.attachment.detach(ifindex);
+    else this.attachment.attach(ifindex);
   }
 
   /** Puts a blob under an index of `policies`, in one step; throws KernelError where the kernel has no memory for it. */
@@ -215,35 +186,10 @@ export class Datapath implements Disposable {
     return programFd(findProgram(this.#object, name));
   }
 
-  #linkPath(ifindex: number, program: ProgramName): string {
-    return `${this.#links}/${ifindex}-${program}`;
-  }
-
   /** Lets go of the tables and programs: what is pinned stays. */
   [Symbol.dispose](): void {
     this.#isOpen = false;
     closeObject(this.#object);
-  }
-}
-
-/** Whether the link pinned there took the program; a link whose interface is gone is removed. */
-function replaceProgram(path: string, program: number): boolean {
-  let link: number;
-  try {
-    link = getPinned(path);
-  } catch (error) {
-    if (isKernelError(error, 'ENOENT')) return false;
-    throw error;
-  }
-  try {
-    updateLink(link, program, null);
-    return true;
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    rmSync(path, { force: true });
-    return false;
-  } finally {
-    close(link);
   }
 }
 

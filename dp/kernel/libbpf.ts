@@ -104,6 +104,60 @@ export function createArray(name: string, valueBytes: number, entries: number, f
   return mapCreate(ARRAY, name, 4, valueBytes, entries, options);
 }
 
+const Hook = koffi.struct('bpf_tc_hook', { sz: 'size_t', ifindex: 'int', attach_point: 'int', parent: 'uint32_t' });
+const FilterOptions = koffi.struct('bpf_tc_opts', {
+  sz: 'size_t',
+  prog_fd: 'int',
+  flags: 'uint32_t',
+  prog_id: 'uint32_t',
+  handle: 'uint32_t',
+  priority: 'uint32_t',
+});
+const hookCreate = checked('int bpf_tc_hook_create(_Inout_ bpf_tc_hook *hook)');
+const tcAttach = checked('int bpf_tc_attach(_In_ bpf_tc_hook *hook, _Inout_ bpf_tc_opts *options)');
+const tcDetach = checked('int bpf_tc_detach(_In_ bpf_tc_hook *hook, _In_ bpf_tc_opts *options)');
+const BOTH_POINTS = 3; // BPF_TC_INGRESS | BPF_TC_EGRESS
+const REPLACE = 1;
+/** Before all others; the handle is ours among those of this priority. */
+const FILTER = { handle: 0x5057, priority: 1 } as const;
+
+const hookOf = (ifindex: number, point: number) => ({
+  sz: koffi.sizeof(Hook),
+  ifindex,
+  attach_point: point,
+  parent: 0,
+});
+const filterOf = (program: number, flags: number) => ({
+  sz: koffi.sizeof(FilterOptions),
+  prog_fd: program,
+  flags,
+  prog_id: 0,
+  ...FILTER,
+});
+
+/** Gives an interface a clsact qdisc, where it has none. */
+export function createHook(ifindex: number): void {
+  try {
+    hookCreate(hookOf(ifindex, BOTH_POINTS));
+  } catch (error) {
+    if (!isKernelError(error, 'EEXIST')) throw error;
+  }
+}
+
+/** `point`: 1 ingress, 2 egress of the interface. Takes the place of our earlier filter there. */
+export function attachFilter(ifindex: number, point: number, program: number): void {
+  tcAttach(hookOf(ifindex, point), filterOf(program, REPLACE));
+}
+
+/** Nothing where the filter, or the interface, is gone. */
+export function detachFilter(ifindex: number, point: number): void {
+  try {
+    tcDetach(hookOf(ifindex, point), filterOf(0, 0));
+  } catch (error) {
+    if (!['ENOENT', 'EINVAL', 'ENODEV'].some((code) => isKernelError(error, code))) throw error;
+  }
+}
+
 const TestRun = koffi.struct('bpf_test_run_opts', {
   sz: 'size_t',
   data_in: 'const void *',

@@ -112,7 +112,10 @@ export class Engine {
   }
 
   #removeMac({ mac, iface }: CommandBody<'ctrl_del_mac'>): void {
-    const found = this.workloads.withMac(mac).find((workload) => workload.iface === iface);
+    const index = interfaceIndex(iface);
+    const found = this.workloads
+      .withMac(mac)
+      .find((one) => (index === undefined ? one.iface === iface : one.ifindex === index));
     if (!found) throw unknownMac('ctrl_del_mac', `${mac} on ${iface}`);
     this.workloads.remove(mac, found.ifindex);
   }

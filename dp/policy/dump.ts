@@ -9,8 +9,14 @@ const ACTIONS: Readonly<Record<number, string>> = { 1: 'open', 2: 'deny', 3: 'le
 const DIRECTIONS: Readonly<Record<number, string>> = { 1: 'ingress', 2: 'egress', 3: 'both directions' };
 const PROTOCOLS = new Map<number, string>(Object.entries(PROTOCOL).map(([name, number]) => [number, name]));
 
-export function dump(workloads: readonly Workload[], names: Names): string {
-  const lines = [`${workloads.length} workloads`, ...workloads.flatMap(workloadLines)];
+export type Drops = (workload: Workload) => readonly (readonly [why: string, packets: bigint])[];
+
+export function dump(workloads: readonly Workload[], drops: Drops, names: Names): string {
+  const lines = [`${workloads.length} workloads`];
+  for (const workload of workloads) {
+    lines.push(...workloadLines(workload));
+    for (const [why, packets] of drops(workload)) lines.push(`    dropped: ${packets} packets, ${why}`);
+  }
   const known = names.list();
   lines.push(`${known.length} names`);
   for (const [name, id, addresses] of known)

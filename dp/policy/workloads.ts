@@ -1,6 +1,6 @@
 // The workloads of this node and the policy that each has in force, in the kernel and here.
 import { randomInt } from 'node:crypto';
-import { type Endpoint, type EndpointKey, family } from '../kernel/abi.gen.ts';
+import { type Endpoint, type EndpointKey, family, reason } from '../kernel/abi.gen.ts';
 import { kernelAddressOf, macBytes, macText, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
@@ -41,7 +41,8 @@ export class Workloads {
       const addresses = new Set((ofEndpoint.get(state.id) ?? []).map(([{ address }]) => textOf(address)));
       this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, state, policy: undefined, addresses });
     }
-    for (const ifindex of datapath.attached()) if (!this.on(ifindex).length) datapath.detach(ifindex);
+    for (const ifindex of datapath.attachment.interfaces())
+      if (!this.on(ifindex).length) datapath.attachment.detach(ifindex);
     this.#slots = new PolicySlots(
       datapath,
       this.all().map(({ state }) => state.policy),
@@ -65,11 +66,20 @@ export class Workloads {
     return this.all().find(({ state }) => state.id === id);
   }
 
+  /** Packets that were dropped, or would have been but for tap, by the name of the reason. */
+  drops({ state }: Workload): [why: string, packets: bigint][] {
+    return Object.entries(reason).flatMap(([why, number]): [string, bigint][] => {
+      const drop = this.#datapath.drops.get({ endpoint: state.id, reason: number });
+      return drop ? [[why, drop.packets]] : [];
+    });
+  }
+
   /** Registers a workload and attaches the programs; of one that is there already only the addresses change. */
   add(mac: string, iface: string, ifindex: number, addresses: readonly string[]): void {
+    this.#forgetGone();
     const known = this.withMac(mac).find((workload) => workload.ifindex === ifindex);
     this.setAddresses(known ?? this.#create(mac, iface, ifindex), new Set(addresses));
-    this.#datapath.attach(ifindex);
+    this.#datapath.attachment.attach(ifindex);
   }
 
   #create(mac: string, iface: string, ifindex: number): Workload {
@@ -80,6 +90,11 @@ export class Workloads {
     this.#remember(workload);
     this.#write(workload, state);
     return workload;
+  }
+
+  /** An interface that is gone may have come back under another index, with the same MAC. */
+  #forgetGone(): void {
+    for (const { mac, ifindex } of this.all()) if (interfaceName(ifindex) === undefined) this.remove(mac, ifindex);
   }
 
   /** New ones are there before a family is checked by them, and old ones until it no longer is. */
@@ -107,11 +122,12 @@ export class Workloads {
     else this.#byMac.delete(workload.mac);
     this.#datapath.endpoints.delete(keyOf(workload));
     this.#forgetAddresses(workload.state.id, workload.addresses);
+    for (const why of Object.values(reason)) this.#datapath.drops.delete({ endpoint: workload.state.id, reason: why });
     this.#slots.release(workload.state.policy);
     const [next] = this.on(ifindex);
     if (next) return this.#writeInterface(next, next.state);
     this.#datapath.endpoints.delete({ ifindex, mac: INTERFACE_ITSELF });
-    this.#datapath.detach(ifindex);
+    this.#datapath.attachment.detach(ifindex);
     return true;
   }
 

@@ -68,7 +68,7 @@ const ctrl_add_mac = {
   required: ['iface', 'mac'],
   properties: {
     iface: { ...iface, description: 'The host-side interface, in dp’s own network namespace.' },
-    mac,
+    mac: { type: 'string', format: 'own-mac' },
     ucmac: { type: 'string' },
     bcmac: { type: 'string' },
     oldmac: { type: 'string' },

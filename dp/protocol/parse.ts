@@ -53,6 +53,7 @@ function explain({ instancePath, keyword, params, message, data }: ErrorObject):
 const FORMAT_NAMES: Readonly<Record<string, string>> = {
   ip: 'an IPv4 or IPv6 address',
   mac: 'a MAC address such as aa:bb:cc:dd:ee:ff',
+  'own-mac': 'the MAC address of one interface',
   'fqdn-pattern': 'a domain name such as api.example.com or *.example.com',
 };
 

@@ -56,6 +56,7 @@ export function memberRows(schema: Schema, prefix = ''): { readonly member: stri
 const FORMATS: Readonly<Record<string, string>> = {
   ip: 'IPv4 or IPv6 address',
   mac: 'MAC address',
+  'own-mac': 'MAC address of one interface',
   'fqdn-pattern': 'domain name, or `*.` before one',
 };
 

@@ -1,0 +1,71 @@
+// What the command line of podwall-dp says.
+import { parseArgs } from 'node:util';
+import type { Options } from './dp.ts';
+import { ATTACHMENTS } from './kernel/attachment.ts';
+import { CATEGORIES, type Category } from './log.ts';
+
+export const HELP = `usage: podwall-dp [options]
+
+Enforces the policies that an agent sends, in the kernel. What it has put in force goes on when it stops.
+
+  -s, --standalone    no agent: reports go to the log
+  -d CATEGORIES       what to log: all, or from ctrl,packet,policy,fqdn,app,report,error (errors always are)
+  --listen PATH       socket that commands come in on (default /tmp/dp_listen.sock)
+  --notify PATH       the agent's socket, for reports (default /tmp/ctrl_listen.sock)
+  --pin DIR           where programs and tables are kept while dp is away (default /sys/fs/bpf/podwall)
+  --attach KIND       how programs sit on interfaces: tcx, clsact, or auto (default): tcx where the kernel has it
+  --detach            take everything off that a dp with this --pin left in force, and exit
+  -h, --help          this text
+  -V, --version       the version
+
+SIGUSR1 prints every workload, its policy and the table of names to the log. SIGTERM and SIGINT stop dp.
+`;
+export class UsageError extends Error {
+  readonly code = 'USAGE';
+}
+
+export type CommandLine = {
+  readonly action: 'help' | 'version' | 'detach' | 'run';
+  readonly options: Options;
+  readonly categories: ReadonlySet<Category>;
+};
+
+/** Throws UsageError, or the platform's own TypeError, for what can't be read. */
+export function readCommandLine(args: readonly string[]): CommandLine {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      standalone: { type: 'boolean', short: 's', default: false },
+      debug: { type: 'string', short: 'd', default: 'error' },
+      listen: { type: 'string', default: '/tmp/dp_listen.sock' },
+      notify: { type: 'string', default: '/tmp/ctrl_listen.sock' },
+      pin: { type: 'string', default: '/sys/fs/bpf/podwall' },
+      attach: { type: 'string', default: 'auto' },
+      detach: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+      version: { type: 'boolean', short: 'V', default: false },
+    },
+  });
+  const { listen, notify, pin, standalone } = values;
+  return {
+    action: values.help ? 'help' : values.version ? 'version' : values.detach ? 'detach' : 'run',
+    options: { listen, notify, pin, attach: attachment(values.attach), isStandalone: standalone },
+    categories: parseCategories(values.debug),
+  };
+}
+
+function attachment(text: string): Options['attach'] {
+  const kind = ATTACHMENTS.find((known) => known === text);
+  if (!kind) throw new UsageError(`--attach ${text}: use ${ATTACHMENTS.join(', ')}`);
+  return kind;
+}
+
+/** `all`, or categories joined by commas. */
+function parseCategories(text: string): ReadonlySet<Category> {
+  if (text === 'all') return new Set(CATEGORIES);
+  const wanted = text.split(',').map((name) => name.trim());
+  const unknown = wanted.filter((name) => !CATEGORIES.some((category) => category === name));
+  if (unknown.length > 0)
+    throw new UsageError(`-d ${text}: ${unknown.join(', ')}: categories are all, ${CATEGORIES.join(', ')}`);
+  return new Set(CATEGORIES.filter((category) => wanted.includes(category)));
+}

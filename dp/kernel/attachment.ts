@@ -1,0 +1,126 @@
+// Where the programs sit: TCX links pinned in the BPF file system, or filters of a clsact qdisc where the kernel has no TCX.
+import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import {
+  attachFilter,
+  createHook,
+  createLink,
+  detachFilter,
+  getPinned,
+  isKernelError,
+  KernelError,
+  pin,
+  updateLink,
+} from './libbpf.ts';
+import { close } from './libc.ts';
+
+/** By the side of the host's interface: its ingress is what the workload sends. `tcx` is enum bpf_attach_type. */
+const HOOKS = [
+  { program: 'from_workload', tcx: 46, clsact: 1 },
+  { program: 'to_workload', tcx: 47, clsact: 2 },
+] as const;
+
+export type ProgramName = (typeof HOOKS)[number]['program'];
+/** `auto` is TCX where the kernel has it (6.6), else clsact. */
+export const ATTACHMENTS = ['auto', 'tcx', 'clsact'] as const;
+export type AttachmentKind = (typeof ATTACHMENTS)[number];
+
+/** A folder of this name says that an interface has filters: these live in no file of their own. */
+const CLSACT = 'clsact';
+
+export class Attachment {
+  readonly #links: string;
+  readonly #kind: AttachmentKind;
+  readonly #programFd: (name: ProgramName) => number;
+
+  /** `links`: a folder of the BPF file system. */
+  constructor(links: string, kind: AttachmentKind, programFd: (name: ProgramName) => number) {
+    mkdirSync(links, { recursive: true, mode: 0o700 });
+    this.#links = links;
+    this.#kind = kind;
+    this.#programFd = programFd;
+  }
+
+  /** The interfaces that have programs of ours. */
+  interfaces(): number[] {
+    return interfacesOf(this.#links);
+  }
+
+  /** Puts both programs on an interface, in the place of older ones of ours. Throws KernelError. */
+  attach(ifindex: number): void {
+    try {
+      if (this.#kind === 'clsact') throw new KernelError('bpf_link_create', -EINVAL);
+      for (const { program, tcx } of HOOKS) this.#attachLink(ifindex, program, tcx);
+      detachFilters(this.#links, ifindex);
+    } catch (error) {
+      if (this.#kind === 'tcx' || !isKernelError(error, 'EINVAL')) throw error;
+      this.#attachFilters(ifindex);
+    }
+  }
+
+  detach(ifindex: number): void {
+    detachFilters(this.#links, ifindex);
+    for (const { program } of HOOKS) rmSync(this.#path(ifindex, program), { force: true });
+  }
+
+  #attachLink(ifindex: number, program: ProgramName, attachType: number): void {
+    const path = this.#path(ifindex, program);
+    if (replaceProgram(path, this.#programFd(program))) return;
+    const link = createLink(this.#programFd(program), ifindex, attachType, null);
+    pin(link, path);
+    close(link);
+  }
+
+  #attachFilters(ifindex: number): void {
+    mkdirSync(this.#path(ifindex, CLSACT), { recursive: true, mode: 0o700 });
+    createHook(ifindex);
+    for (const { program, clsact } of HOOKS) attachFilter(ifindex, clsact, this.#programFd(program));
+    for (const { program } of HOOKS) rmSync(this.#path(ifindex, program), { force: true });
+  }
+
+  #path(ifindex: number, name: ProgramName | typeof CLSACT): string {
+    return `${this.#links}/${ifindex}-${name}`;
+  }
+}
+
+const EINVAL = 22;
+
+function interfacesOf(links: string): number[] {
+  return [...new Set(readdirSync(links).map((name) => Number.parseInt(name, 10)))];
+}
+
+/** Takes the filters off every interface; links end with their pins. */
+export function detachAllFilters(links: string): void {
+  for (const ifindex of interfacesOf(links)) detachFilters(links, ifindex);
+}
+
+/** The qdisc stays: others may use it, and without filters it does nothing. */
+function detachFilters(links: string, ifindex: number): void {
+  try {
+    rmdirSync(`${links}/${ifindex}-${CLSACT}`);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+    throw error;
+  }
+  for (const { clsact } of HOOKS) detachFilter(ifindex, clsact);
+}
+
+/** Whether the link pinned there took the program; a link whose interface is gone is removed. */
+function replaceProgram(path: string, program: number): boolean {
+  let link: number;
+  try {
+    link = getPinned(path);
+  } catch (error) {
+    if (isKernelError(error, 'ENOENT')) return false;
+    throw error;
+  }
+  try {
+    updateLink(link, program, null);
+    return true;
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    rmSync(path, { force: true });
+    return false;
+  } finally {
+    close(link);
+  }
+}
