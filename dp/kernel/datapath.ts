@@ -5,6 +5,7 @@ import {
   address,
   addressNames,
   type Codec,
+  type Denial,
   type DropCount,
   type DropKey,
   denial,
@@ -32,7 +33,6 @@ import {
 } from './abi.gen.ts';
 import { Attachment, type AttachmentKind, type ProgramName } from './attachment.ts';
 import type { PinDirectory } from './bpffs.ts';
-import { walkFlows } from './flow-table.ts';
 import {
   closeObject,
   createArray,
@@ -157,17 +157,16 @@ export class Datapath implements Disposable {
     return this.#fd('events');
   }
 
-  /** Flows whose last packet's tick is wanted. */
-  walkFlows(isWanted: (lastSeen: number) => boolean): Iterable<[FlowKey, Flow]> {
-    return walkFlows(this.#fd('flows'), isWanted);
+  /** Flows that had a packet in this tick or a later one. */
+  flowsSince(tick: number): [FlowKey, Flow][] {
+    return this.flows().entries((values, at) => values.getUint32(at + flow.offsets.lastSeen, true) >= tick);
   }
 
-  /** The flow table, for tests and dumps: a walk of all of it is long when it is full. */
-  flows() {
+  flows(): Table<FlowKey, Flow> {
     return new Table(this.#fd('flows'), flowKey, flow);
   }
 
-  denials() {
+  denials(): Table<FlowKey, Denial> {
     return new Table(this.#fd('denials'), flowKey, denial);
   }
 

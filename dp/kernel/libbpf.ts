@@ -47,7 +47,6 @@ export const updateElement = checked(
 );
 export const lookupElement = checked('int bpf_map_lookup_elem(int fd, const void *key, void *value)');
 export const deleteElement = checked('int bpf_map_delete_elem(int fd, const void *key)');
-export const nextKey = checked('int bpf_map_get_next_key(int fd, const void *key, void *next)');
 const lookupBatchCall = lib.func(
   'int bpf_map_lookup_batch(int fd, void *from, void *next, void *keys, void *values, _Inout_ uint32_t *count, void *options)',
 );

@@ -1,6 +1,7 @@
 // A kernel hash table with typed keys and values, by the codecs derived from abi.h.
 import type { Codec } from './abi.gen.ts';
-import { deleteElement, isKernelError, lookupElement, nextKey, updateElement } from './libbpf.ts';
+import { visitEntries } from './bulk.ts';
+import { deleteElement, isKernelError, lookupElement, updateElement } from './libbpf.ts';
 
 const bytesOf = <T>(codec: Codec<T>, value: T): Uint8Array => {
   const bytes = new Uint8Array(codec.size);
@@ -46,29 +47,12 @@ export class Table<K, V> {
     }
   }
 
-  /** Every entry; what changes meanwhile may be left out or come twice, as the kernel walks. */
-  entries(): [K, V][] {
+  /** Every entry that `isWanted` says yes to; what changes meanwhile may be missed or come twice. */
+  entries(isWanted: (values: DataView, at: number) => boolean = () => true): [K, V][] {
     const found: [K, V][] = [];
-    for (const key of this.#keys()) {
-      const value = this.get(key);
-      if (value !== undefined) found.push([key, value]);
-    }
+    visitEntries(this.#fd, this.#key.size, this.#value.size, (keys, keyAt, values, valueAt) => {
+      if (isWanted(values, valueAt)) found.push([this.#key.read(keys, keyAt), this.#value.read(values, valueAt)]);
+    });
     return found;
-  }
-
-  #keys(): K[] {
-    const keys: K[] = [];
-    let last: Uint8Array | null = null;
-    for (;;) {
-      const next = new Uint8Array(this.#key.size);
-      try {
-        nextKey(this.#fd, last, next);
-      } catch (error) {
-        if (isKernelError(error, 'ENOENT')) return keys;
-        throw error;
-      }
-      keys.push(this.#key.read(new DataView(next.buffer), 0));
-      last = next;
-    }
   }
 }

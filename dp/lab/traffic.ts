@@ -1,5 +1,6 @@
 // For tests: real datagrams between a workload and its host, and whether they arrive.
 import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { FromEnd, ToEnd } from './udp-end.ts';
 import { Changes } from './waiting.ts';
 
@@ -8,6 +9,12 @@ export const CONTROL_PORT = 7000;
 export const PORTS = [CONTROL_PORT, 7001, 7002, 7003] as const;
 
 type Place = { readonly namespace: string; readonly ip: string };
+
+/** On one CPU, a sender's datagrams arrive in the order in which they were sent. */
+function oneCpu(): string {
+  const [, first = '0'] = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  return first;
+}
 
 class End implements AsyncDisposable {
   readonly ip: string;
@@ -19,7 +26,7 @@ class End implements AsyncDisposable {
 
   constructor({ namespace, ip }: Place) {
     this.ip = ip;
-    const execArgv = [`--net=${namespace}`, '--', process.execPath];
+    const execArgv = [`--net=${namespace}`, '--', 'taskset', '-c', oneCpu(), process.execPath];
     this.#child = fork(`${import.meta.dirname}/udp-end.ts`, [ip, ...PORTS.map(String)], {
       execPath: 'nsenter',
       execArgv,
@@ -114,7 +121,7 @@ export class Traffic implements AsyncDisposable {
   }
 
   async #hasArrived(text: string, from: End, to: End): Promise<boolean> {
-    // Datagrams arrive in order. The second round is for the receiver, which reads its ports in any order.
+    // The second round is for the receiver, which reads its ports in any order.
     for (let round = 0; round < 2; round++) await to.received(this.#send(from, to, CONTROL_PORT));
     return to.has(text);
   }

@@ -84,6 +84,7 @@ export class Engine {
   /** All of a command's workloads are compiled for before the first of them changes; those with one policy go on with one. */
   #changePolicies(change: PolicyChange): Report[] {
     const workloads = change.mac.flatMap((mac) => this.#known('ctrl_cfg_policy', mac));
+    this.#makeRoomFor(new Set(change.rules.map(({ fqdn }) => fqdn)).size);
     const after = new Map<Policy | undefined, { policy?: Policy; blob?: Uint8Array }>();
     for (const before of new Set(workloads.map(({ policy }) => policy))) {
       const policy = changePolicy(before, change);
@@ -111,6 +112,22 @@ export class Engine {
     return id;
   }
 
+  /** Before names are used. Not while a policy of an earlier dp is in force: which names that one has is not known. */
+  #makeRoomFor(names: number): void {
+    if (this.names.room >= names) return;
+    const workloads = this.workloads.all();
+    if (workloads.some(({ state, policy }) => state.policy !== NO_POLICY && !policy)) return;
+    const used = new Set(
+      workloads.flatMap(({ policy }) => policy?.rules.flatMap(({ fqdn = [] }) => fqdn) ?? []).map(canonical),
+    );
+    for (const name of this.names.sweep((one) => used.has(one))) {
+      const key = { wire: wireName(name) };
+      const ids = this.names.kernelIds(name);
+      if (ids.exact || ids.below) this.#datapath.names.set(key, ids);
+      else this.#datapath.names.delete(key);
+    }
+  }
+
   #removeMac({ mac, iface }: CommandBody<'ctrl_del_mac'>): void {
     const index = interfaceIndex(iface);
     const found = this.workloads
@@ -128,6 +145,7 @@ export class Engine {
 
   #setFqdn({ fqdn_name, fqdn_ips }: CommandBody<'ctrl_cfg_set_fqdn'>): void {
     const addresses = (fqdn_ips ?? []).map(ipText);
+    this.#makeRoomFor(1);
     this.#nameId(fqdn_name);
     this.#writeAddresses(this.names.setAddresses(fqdn_name, addresses));
   }

@@ -82,6 +82,23 @@ export class Names {
     throw problem;
   }
 
+  /**
+   * Forgets names that have no address and that `isUsed` says no to; answers them. The highest id stays, as the next
+   * one is counted from it also after a restart: an id that a flow remembers is never another name's.
+   */
+  sweep(isUsed: (name: string) => boolean): string[] {
+    const unused = [...this.#ids].filter(
+      ([name, id]) => id !== this.#last && !this.#addresses.get(name)?.size && !isUsed(name),
+    );
+    for (const [name] of unused) this.#ids.delete(name);
+    return unused.map(([name]) => name);
+  }
+
+  /** How many more names fit. */
+  get room(): number {
+    return MAX_NAMES - this.#ids.size;
+  }
+
   /** Ids of a base name, for the kernel's table: of the name itself and of the pattern over it; 0 is none. */
   kernelIds(name: string): { exact: number; below: number } {
     const base = baseOf(canonical(name));

@@ -32,7 +32,7 @@ export class Connections {
     const byId = new Map(this.#workloads.all().map((workload) => [workload.state.id, workload]));
     const connections: Connection[] = [];
     let leftOut = 0;
-    for (const [key, flow] of this.#datapath.walkFlows((lastSeen) => lastSeen >= since)) {
+    for (const [key, flow] of this.#datapath.flowsSince(since)) {
       const workload = byId.get(key.endpoint);
       if (!workload) continue;
       if (connections.length < MAX_CONNECTIONS) connections.push(connectionOf(key, flow, workload));

@@ -1,8 +1,8 @@
 // Memory of a table of a million flows, each of them opened by the program itself.
 import { ACTION, DIRECTION } from '@podwall/dp/protocol/values.ts';
-import { flowKey } from '../../dp/kernel/abi.gen.ts';
+import { flow, flowKey } from '../../dp/kernel/abi.gen.ts';
 import { macBytes } from '../../dp/kernel/address.ts';
-import { isKernelError, nextKey } from '../../dp/kernel/libbpf.ts';
+import { visitEntries } from '../../dp/kernel/bulk.ts';
 import type { Bench } from './bench.ts';
 import type { Figure } from './figure.ts';
 import { TCP_FLAG, tcpPacket } from './packet.ts';
@@ -51,14 +51,9 @@ export async function* measureFlowTable(bench: Bench): AsyncGenerator<Figure> {
 }
 
 function count(fd: number): number {
-  let [last, next] = [new Uint8Array(flowKey.size), new Uint8Array(flowKey.size)];
-  for (let found = 0; ; found++) {
-    try {
-      nextKey(fd, found === 0 ? null : last, next);
-    } catch (error) {
-      if (isKernelError(error, 'ENOENT')) return found;
-      throw error;
-    }
-    [last, next] = [next, last];
-  }
+  let found = 0;
+  visitEntries(fd, flowKey.size, flow.size, () => {
+    found += 1;
+  });
+  return found;
 }
