@@ -1,17 +1,19 @@
 // Compiles a workload's rules into the blob that bpf/include/classifier.h searches. Pure: rules in, bytes out.
-import { type Words as Address, compareAddress } from '../kernel/address.ts';
-import { NodePool, PortTree } from './port-tree.ts';
+import type { Words as Address } from '../kernel/address.ts';
+import { type AddressRange, sweep } from './address-ranges.ts';
+import { type AddressSteps, layOut, type NumberSteps } from './blob.ts';
+import { NodePool } from './port-nodes.ts';
+import { coverageOf, NUMBER_BITS, type PortSegments, segmentsOf, treeDepth } from './port-segments.ts';
+import { PortTree } from './port-tree.ts';
+import { StepList } from './step-list.ts';
 
-/** Both ends belong to the range. */
-export type AddressRange = { readonly from: Address; readonly to: Address };
 export type Peer = { readonly range: AddressRange } | { readonly fqdnId: number };
+export type Direction = 'egress' | 'ingress';
 
 export type Rule = {
-  /** Lower wins; no two rules of a policy share one. */
-  readonly rank: number;
   /** What the kernel reports as the rule that decided. */
   readonly id: number;
-  readonly direction: 'egress' | 'ingress';
+  readonly direction: Direction;
   readonly local: AddressRange;
   readonly peer: Peer;
   /** IP protocol number; 0 is any, and then the ports do not count. */
@@ -23,220 +25,128 @@ export type Rule = {
   readonly apps: readonly number[];
 };
 
+/** What the same rules say of some of the workload's addresses. */
+export type Scope = {
+  readonly direction: Direction;
+  /** An address of each of its ranges of local addresses: a rule has all of a scope or nothing. */
+  readonly locals: readonly Address[];
+  /** Addresses → record of a port tree. */
+  readonly peers: AddressSteps;
+  /** FQDN ids → record of a port tree. */
+  readonly names: NumberSteps;
+};
+
+export type Classifier = {
+  /** The first that matches decides; a rule's rank is its index. */
+  readonly rules: readonly Rule[];
+  readonly segments: PortSegments;
+  readonly scopes: readonly Scope[];
+  /** Local addresses → index of `scopes`, by direction. */
+  readonly locals: readonly AddressSteps[];
+  /** Records of the port trees' nodes, from the blob's start. */
+  readonly nodes: Uint32Array;
+  readonly blob: Uint8Array;
+  /** Bytes that the blob has, or had before amendments. */
+  readonly compiledBytes: number;
+};
+
 export class PolicyTooLarge extends Error {
   readonly code = 'POLICY_TOO_LARGE';
 }
 
-/** What the kernel side walks at most: 2^18 address intervals, 2^18 port segments, 16 local intervals. */
-const LIMITS = { intervals: (1 << 18) - 1, segments: 1 << 18, locals: 16 } as const;
-const RECORD_WORDS = 4; // everything lies on 16-byte records, so that one mask bounds an offset
-const HEADER_RECORDS = 3;
-const DIRECTIONS = ['egress', 'ingress'] as const;
-const ZERO: Address = [0, 0, 0, 0];
-/** What comes after the last address. */
-const AFTER_ALL: Address = [2 ** 32, 0, 0, 0];
-/** As many addresses of IPv4 as one 53-bit number each can hold beside an index: then sorting needs no comparisons of ours. */
-const MAX_SORTED = 2 ** 20;
+/** What the kernel side walks at most: 2^18 address intervals, and 16 kinds of local address. */
+export const LIMITS = { intervals: (1 << 18) - 1, locals: 16 } as const;
+export const DIRECTIONS = ['egress', 'ingress'] as const;
 
-type Table = { readonly record: number; readonly count: number };
-type Step<T> = { readonly start: T; readonly value: number };
-
-/** The address after this one. */
-function successor([a, b, c, d]: Address): Address {
-  if (d !== 0xffffffff) return [a, b, c, d + 1];
-  if (c !== 0xffffffff) return [a, b, c + 1, 0];
-  if (b !== 0xffffffff) return [a, b + 1, 0, 0];
-  return a === 0xffffffff ? AFTER_ALL : [a + 1, 0, 0, 0];
+/** Throws PolicyTooLarge where the rules exceed what the kernel side walks. */
+export function compileClassifier(rules: readonly Rule[]): Classifier {
+  const segments = segmentsOf(rules);
+  if (!segments) throw new PolicyTooLarge(`more than ${2 ** NUMBER_BITS} port segments`);
+  const pool = new NodePool();
+  const coverage = rules.map((rule) => coverageOf(segments, rule));
+  const depth = treeDepth(segments.starts.length);
+  const newTree = () => new PortTree(depth, pool, coverage);
+  const scopes: Scope[] = [];
+  const locals = DIRECTIONS.map((direction) => compileDirection(rules, direction, scopes, newTree));
+  return finish({ rules, segments, scopes, locals, nodes: pool.list.all() });
 }
 
-/** The spans of (app, proto, port) keys that a rule covers: app 0 for any flow, and one more for each app. */
-export function keySpans(rule: Rule): { from: number; to: number }[] {
-  const from = rule.proto === 0 ? 0 : rule.proto * 0x10000 + rule.portFrom;
-  const to = rule.proto === 0 ? 0xffffff : rule.proto * 0x10000 + rule.portTo;
-  return [0, ...rule.apps].map((app) => ({ from: app * 0x1000000 + from, to: app * 0x1000000 + to }));
+/** `compiledBytes` undefined: as many as there are now. */
+export function finish(
+  parts: Omit<Classifier, 'blob' | 'compiledBytes'> & { readonly compiledBytes?: number },
+): Classifier {
+  const { rules, segments, scopes, locals, nodes } = parts;
+  const tooMany = scopes.find(({ peers }) => peers.starts.length > LIMITS.intervals);
+  if (tooMany)
+    throw new PolicyTooLarge(`${tooMany.peers.starts.length} address intervals, at most ${LIMITS.intervals} fit`);
+  const ports = { starts: segments.starts, values: segments.numbers };
+  const blob = layOut({ nodes, ports, scopes, locals, rules }, NUMBER_BITS);
+  const kept = new Uint32Array(blob.buffer, 0, nodes.length);
+  return { compiledBytes: blob.length, ...parts, nodes: kept, blob };
 }
 
-type Item = { readonly range: AddressRange; add(): void; remove(): void };
-
-/** Calls `at` for every change of the set of active items, in ascending order of address, first at ::. */
-function sweep(items: readonly Item[], at: (start: Address) => void): void {
-  const starts = items.flatMap(({ range: { from, to } }) => [from, successor(to)]);
-  let start = ZERO;
-  for (const event of inOrder(starts)) {
-    const address = starts[event] as Address;
-    if (compareAddress(start, address) !== 0) at(start);
-    start = address;
-    const item = items[event >> 1] as Item;
-    if (event & 1) item.remove();
-    else item.add();
-  }
-  if (start !== AFTER_ALL) at(start);
-}
-
-/** The indexes of addresses in ascending order. */
-function inOrder(starts: readonly Address[]): Float64Array | Uint32Array {
-  const keys = new Float64Array(starts.length);
-  for (let i = 0; i < keys.length; i++) {
-    const [a, b, c, d] = starts[i] as Address;
-    if (a !== 0 || b !== 0 || (c !== 0xffff && (c !== 0x10000 || d !== 0)) || i >= MAX_SORTED)
-      return inOrderOfAny(starts);
-    keys[i] = ((c - 0xffff) * 2 ** 32 + d) * MAX_SORTED + i;
-  }
-  keys.sort();
-  for (let n = 0; n < keys.length; n++) keys[n] = (keys[n] as number) % MAX_SORTED;
-  return keys;
-}
-
-const inOrderOfAny = (starts: readonly Address[]): Uint32Array =>
-  Uint32Array.from(starts.keys()).sort((a, b) => compareAddress(starts[a] as Address, starts[b] as Address));
-
-/** Calls `put` for every step with its place in a breadth-first walk of a balanced tree: child nodes of k are 2k and 2k+1. */
-function breadthFirst<T>(steps: readonly T[], put: (k: number, step: T) => void): void {
-  let next = 0;
-  const visit = (k: number): void => {
-    if (k > steps.length) return;
-    visit(2 * k);
-    put(k, steps[next++] as T);
-    visit(2 * k + 1);
-  };
-  visit(1);
-}
-
-class Writer {
-  readonly pool: NodePool;
-  constructor(pool: NodePool) {
-    this.pool = pool;
-  }
-
-  addresses(steps: readonly Step<Address>[]): Table {
-    if (steps.length > LIMITS.intervals)
-      throw new PolicyTooLarge(`${steps.length} address intervals, at most ${LIMITS.intervals} fit`);
-    const count = steps.length;
-    const record = this.pool.reserve(count + 1 + Math.ceil((count + 1) / RECORD_WORDS));
-    const words = this.pool.words;
-    breadthFirst(steps, (k, { start, value }) => {
-      // Two little-endian 64-bit halves in host order.
-      const at = (record + k) * RECORD_WORDS;
-      words[at] = start[1];
-      words[at + 1] = start[0];
-      words[at + 2] = start[3];
-      words[at + 3] = start[2];
-      words[(record + count + 1) * RECORD_WORDS + k] = value;
-    });
-    return { record, count };
-  }
-
-  numbers(steps: readonly Step<number>[]): Table {
-    const count = steps.length;
-    const record = this.pool.reserve(Math.ceil((count + 1) / 2));
-    const words = this.pool.words;
-    breadthFirst(steps, (k, { start, value }) => {
-      words[record * RECORD_WORDS + 2 * k] = start;
-      words[record * RECORD_WORDS + 2 * k + 1] = value;
-    });
-    return { record, count };
-  }
-
-  tables(...tables: Table[]): number {
-    const record = this.pool.reserve(Math.ceil(tables.length / 2));
-    this.pool.words.set(
-      tables.flatMap(({ record: r, count }) => [r, count]),
-      record * RECORD_WORDS,
-    );
-    return record;
-  }
-}
-
-/** The steps without those that change nothing. */
-function merged<T>(steps: readonly Step<T>[]): Step<T>[] {
-  return steps.filter(({ value }, i) => i === 0 || value !== steps[i - 1]?.value);
-}
-
-/** Compiles one policy; throws PolicyTooLarge where it exceeds what the kernel side walks. */
-export function compileClassifier(rules: readonly Rule[]): Uint8Array {
-  const ranked = rules.toSorted((a, b) => a.rank - b.rank);
-  const spans = ranked.map(keySpans);
-  const bounds = new Set([0]);
-  for (const list of spans) for (const { from, to } of list) bounds.add(from).add(to + 1);
-  const starts = Float64Array.from(bounds).sort();
-  if (starts.length > LIMITS.segments)
-    throw new PolicyTooLarge(`${starts.length} port segments, at most ${LIMITS.segments} fit`);
-
-  const pool = new NodePool(HEADER_RECORDS);
-  const writer = new Writer(pool);
-  const segmentOf = new Map(Array.from(starts, (start, segment) => [start, segment]));
-  const bySegment = spans.map((list) =>
-    list.map(({ from, to }) => [segmentOf.get(from) ?? 0, segmentOf.get(to + 1) ?? 0] as const),
-  );
-  const depth = Math.ceil(Math.log2(starts.length));
-  const ranks = Array.from(ranked.keys());
-  const newTree = () =>
-    new PortTree(
-      depth,
-      pool,
-      bySegment,
-      ranked.map(({ apps }) => apps.length > 0),
-    );
-
-  const scope = (members: readonly number[]): number => {
-    const peers: Step<Address>[] = [];
-    const fqdns = new Map<number, number[]>();
-    const tree = newTree();
-    const items = members.flatMap((rank) => {
-      const { peer } = ranked[rank] as Rule;
-      if ('range' in peer) return [{ range: peer.range, add: () => tree.add(rank), remove: () => tree.remove(rank) }];
-      const list = fqdns.get(peer.fqdnId);
-      if (list) list.push(rank);
-      else fqdns.set(peer.fqdnId, [rank]);
-      return [];
-    });
-    sweep(items, (start) => peers.push({ start, value: tree.snapshot() }));
-    const names = [...fqdns]
-      .sort(([a], [b]) => a - b)
-      .map(([start, list]) => {
-        const own = newTree();
-        for (const rank of list) own.add(rank);
-        return { start, value: own.snapshot() };
-      });
-    return writer.tables(writer.addresses(merged(peers)), writer.numbers(names));
-  };
-
-  const locals = DIRECTIONS.map((direction) => {
-    const active = new Set<number>();
-    const scopes = new Map<string, number>();
-    const steps: Step<Address>[] = [];
-    const items = ranks
-      .filter((rank) => ranked[rank]?.direction === direction)
-      .map((rank) => ({
-        range: (ranked[rank] as Rule).local,
-        add: () => active.add(rank),
-        remove: () => active.delete(rank),
-      }));
-    sweep(items, (start) => {
-      const members = [...active].sort((a, b) => a - b);
-      const same = members.join();
-      const value = scopes.get(same) ?? scope(members);
-      scopes.set(same, value);
-      if (scopes.size > LIMITS.locals)
+/** Adds to `scopes`. */
+function compileDirection(
+  rules: readonly Rule[],
+  direction: Direction,
+  scopes: Scope[],
+  newTree: () => PortTree,
+): AddressSteps {
+  const ranks = [...rules.keys()].filter((rank) => rules[rank]?.direction === direction);
+  const isActive = new Uint8Array(ranks.length);
+  const active = { add: (i: number) => isActive.fill(1, i, i + 1), remove: (i: number) => isActive.fill(0, i, i + 1) };
+  const first = scopes.length;
+  const kinds = new Map<string, { index: number; locals: Address[] }>();
+  const steps = new StepList();
+  const locals = ranks.map((rank) => (rules[rank] as Rule).local);
+  sweep(locals, active, (start) => {
+    const members = ranks.filter((_, i) => isActive[i]);
+    const same = members.join();
+    const known = kinds.get(same) ?? { index: first + kinds.size, locals: [] };
+    if (known.locals.push(start) === 1) {
+      kinds.set(same, known);
+      if (kinds.size > LIMITS.locals)
         throw new PolicyTooLarge(`more than ${LIMITS.locals} kinds of local address, ${direction}`);
-      steps.push({ start, value });
-    });
-    return writer.addresses(merged(steps));
+      scopes.push({ direction, locals: known.locals, ...compileScope(rules, members, newTree()) });
+    }
+    steps.push(start, known.index);
   });
+  return steps;
+}
 
-  const ports = writer.numbers(Array.from(starts, (start, value) => ({ start, value })));
-  const rulesRecord = pool.reserve(Math.ceil(ranked.length / 2));
-  for (const [rank, { id, action }] of ranked.entries()) {
-    pool.words[rulesRecord * RECORD_WORDS + 2 * rank] = id;
-    pool.words[rulesRecord * RECORD_WORDS + 2 * rank + 1] = action;
+function compileScope(
+  rules: readonly Rule[],
+  members: readonly number[],
+  tree: PortTree,
+): Pick<Scope, 'peers' | 'names'> {
+  const ranks: number[] = [];
+  const ranges: AddressRange[] = [];
+  const named = new Map<number, number[]>();
+  for (const rank of members) {
+    const { peer } = rules[rank] as Rule;
+    if ('range' in peer) {
+      ranks.push(rank);
+      ranges.push(peer.range);
+    } else {
+      const others = named.get(peer.fqdnId);
+      if (others) others.push(rank);
+      else named.set(peer.fqdnId, [rank]);
+    }
   }
-  pool.words.set([
-    1,
-    depth,
-    ports.record,
-    ports.count,
-    ...locals.flatMap(({ record, count }) => [record, count]),
-    rulesRecord,
-  ]);
-  return pool.bytes();
+  const active = {
+    add: (i: number) => tree.add(ranks[i] as number),
+    remove: (i: number) => tree.remove(ranks[i] as number),
+  };
+  const peers = new StepList();
+  sweep(ranges, active, (start) => peers.push(start, tree.snapshot()));
+  for (const rank of ranks) tree.remove(rank); // a range up to the last address has not ended
+  const starts = [...named.keys()].sort((a, b) => a - b);
+  const values = starts.map((id) => {
+    const list = named.get(id) ?? [];
+    for (const rank of list) tree.add(rank);
+    const root = tree.snapshot();
+    for (const rank of list) tree.remove(rank);
+    return root;
+  });
+  return { peers, names: { starts, values } };
 }

@@ -10,8 +10,8 @@ import type { Command, CommandBody, CommandName } from '../protocol/commands.ts'
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type Report } from '../protocol/reports.ts';
 import { Batches } from './batches.ts';
-import { compileClassifier, PolicyTooLarge } from './classifier.ts';
-import { classifierRules } from './compile.ts';
+import { PolicyTooLarge } from './classifier.ts';
+import { CompiledPolicies } from './compiled-policies.ts';
 import { type AddressChange, canonical, Names, nameOfWire, wireName } from './names.ts';
 import { changePolicy, type Policy, type PolicyChange } from './policy.ts';
 import { type Workload, Workloads } from './workloads.ts';
@@ -21,6 +21,7 @@ export class Engine {
   readonly names = new Names();
   readonly #datapath: Datapath;
   readonly #batches = new Batches();
+  readonly #compiled = new CompiledPolicies((fqdn) => this.#nameId(fqdn));
 
   constructor(datapath: Datapath) {
     this.#datapath = datapath;
@@ -88,17 +89,13 @@ export class Engine {
     const after = new Map<Policy | undefined, { policy?: Policy; blob?: Uint8Array }>();
     for (const before of new Set(workloads.map(({ policy }) => policy))) {
       const policy = changePolicy(before, change);
-      after.set(before, policy ? { policy, blob: this.#compile(policy) } : {});
+      after.set(before, policy ? { policy, blob: this.#compiled.compile(policy, before) } : {});
     }
     const changed = workloads.map((workload) => ({ workload, ...after.get(workload.policy) }));
     return changed.map(({ workload, policy, blob }) => {
       const epoch = this.workloads.enforce(workload, policy, blob);
       return { kind: 'policyRealized', realized: { mac: workload.mac, epoch, rules: policy?.rules.length ?? 0 } };
     });
-  }
-
-  #compile({ rules }: Policy): Uint8Array {
-    return compileClassifier(classifierRules(rules, (fqdn) => this.#nameId(fqdn)));
   }
 
   /** A name's id, and where it is new, the name in the kernel and the addresses that it has already. */

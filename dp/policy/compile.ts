@@ -2,8 +2,9 @@
 import { compareAddress, type Words, wordsOf } from '../kernel/address.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { PROTOCOL } from '../protocol/values.ts';
+import type { AddressRange } from './address-ranges.ts';
 import { applicationCode } from './applications.ts';
-import type { AddressRange, Rule } from './classifier.ts';
+import type { Rule } from './classifier.ts';
 
 const MAX_PORT = 0xffff;
 /** Where IPv4 lies among the addresses of the kernel: ::ffff:0:0/96. */
@@ -12,14 +13,10 @@ const BELOW_IPV4 = wordsOf('::fffe:ffff:ffff');
 const ABOVE_IPV4 = wordsOf('::1:0:0:0');
 
 /**
- * The classifier's rules, in the order of the policy. A rule with applications becomes one rule an application, with
+ * A rule as the classifier has it. One for IPv6 may become two. A rule with applications becomes one rule an application, with
  * that one's own action and id. `nameId` gives the id of a domain name.
  */
-export function classifierRules(rules: readonly PolicyRule[], nameId: (fqdn: string) => number): Rule[] {
-  return rules.flatMap((rule) => expand(rule, nameId)).map((rule, rank) => ({ ...rule, rank }));
-}
-
-function expand(rule: PolicyRule, nameId: (fqdn: string) => number): Omit<Rule, 'rank'>[] {
+export function classifierRules(rule: PolicyRule, nameId: (fqdn: string) => number): Rule[] {
   const shared = {
     direction: rule.ingress ? ('ingress' as const) : ('egress' as const),
     proto: rule.proto,
