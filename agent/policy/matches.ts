@@ -32,6 +32,7 @@ export function matchesOf(rule: PublishedRule, context: MatchContext): Matches {
   const to = parseSide(rule.to, context.groups);
   const fixed: PortRange[] = [];
   const named: Match[] = [];
+  const hasIpv6 = rule.action === 'deny' || context.hasGlobalIpv6;
   const problems: string[] = [];
   for (const spec of parsePorts(rule.ports)) {
     if (!('name' in spec)) {
@@ -42,31 +43,34 @@ export function matchesOf(rule: PublishedRule, context: MatchContext): Matches {
       else problems.push(`the workload has no container port named ${spec.name}`);
     } else if (to.kind === 'group') {
       const { parts, missing } = membersByPort(to, spec.name);
-      for (const { side, port } of parts) named.push(...pair(from, side, [port], context.hasGlobalIpv6));
+      for (const { side, port } of parts) named.push(...pair(from, side, [port], hasIpv6));
       if (missing > 0)
         problems.push(`${missing} of ${to.members.length} peers have no container port named ${spec.name}`);
     } else {
       problems.push(`the port name ${spec.name} needs pods as peers`);
     }
   }
-  return { matches: [...pair(from, to, fixed, context.hasGlobalIpv6), ...named], problems };
+  return { matches: [...pair(from, to, fixed, hasIpv6), ...named], problems };
 }
 
-function pair(from: Side, to: Side, ports: readonly PortRange[], hasGlobalIpv6: boolean): Match[] {
+function pair(from: Side, to: Side, ports: readonly PortRange[], hasIpv6: boolean): Match[] {
   const name = to.kind === 'fqdn' ? { fqdn: to.name } : {};
   const isWild = isEveryAddress(from) && isEveryAddress(to);
   return FAMILIES.flatMap((family) => {
-    const ofFamily = ports.filter((port) => exists(port, family, isWild, hasGlobalIpv6));
+    const ofFamily = ports.filter((port) => exists(port, family, isWild, hasIpv6));
     return rangesOf(from, family).flatMap((source) =>
       rangesOf(to, family).flatMap((destination) => ofFamily.map((port) => ({ source, destination, port, ...name }))),
     );
   });
 }
 
-/** Rules for any IPv6 address are made only where the workload has IPv6, or the port is ICMPv6's. */
-function exists(port: PortRange, family: Family, isWild: boolean, hasGlobalIpv6: boolean): boolean {
+/**
+ * What allows any IPv6 address is made only where the workload has IPv6, or the port is ICMPv6's: without it less passes.
+ * What denies is always made: every interface has a link-local address, and may get another before it is seen here.
+ */
+function exists(port: PortRange, family: Family, isWild: boolean, hasIpv6: boolean): boolean {
   if (port.family) return port.family === family;
-  return family === 'ipv4' || !isWild || hasGlobalIpv6;
+  return family === 'ipv4' || !isWild || hasIpv6;
 }
 
 const isEveryAddress = ({ kind }: Side): boolean => kind === 'any' || kind === 'fqdn';

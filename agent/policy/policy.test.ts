@@ -214,6 +214,21 @@ describe('the peers of a rule', () => {
       assert.deepEqual(peers(compute([{ to }], { of, groups })), expected);
     });
 
+  const denied = [
+    ['nv.any', [ANY4.join('-'), ANY6.join('-')]],
+    ['nv.fqdn.api.github.com', ['0.0.0.0-0.0.0.0', '::-::']],
+    ['nv.ip.10.20.30.50', ['10.20.30.50-10.20.30.50']],
+  ] as const;
+  for (const mode of ['Protect', 'Monitor', 'Discover'] as const)
+    for (const [to, expected] of denied)
+      it(`for ${to} that a rule in ${mode} denies are ${expected.join(', ')}, also without a global IPv6 address`, () => {
+        const rules = [rule({ to, action: 'deny', ports: 'tcp/22' })];
+        assert.deepEqual(
+          peers(computePolicy(workload(), [resource({ mode, defaultAction: 'allow', rules })], new Map())),
+          expected,
+        );
+      });
+
   it('that are IPv6 take IPv6 sources', () => {
     const [only] = rulesOf(compute([{ to: 'nv.ip.2001:db8::5' }]));
     assert.deepEqual([only?.sip, only?.sipr], ANY6);

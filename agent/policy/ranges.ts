@@ -43,7 +43,7 @@ export function formatAddress(family: Family, value: bigint): string {
   return ipaddr.fromByteArray(bytes).toString();
 }
 
-/** An IPv6 address that others than the neighbours may reach: with none, a workload has no IPv6 traffic to police. */
+/** An IPv6 address that others than the neighbours may reach. */
 export function isGlobalIpv6(text: string): boolean {
   const address = ipaddr.parse(text);
   return address.kind() === 'ipv6' && !['linkLocal', 'loopback', 'unspecified'].includes(address.range());
