@@ -120,14 +120,15 @@ export class Workloads {
     const others = this.withMac(mac).filter((one) => one !== workload);
     if (others.length > 0) this.#byMac.set(workload.mac, others);
     else this.#byMac.delete(workload.mac);
+    // The interface's entry first: by it alone, a packet of the workload would be one of a spoofed MAC.
+    const [next] = this.on(ifindex);
+    if (next) this.#writeInterface(next, next.state);
+    else this.#datapath.endpoints.delete({ ifindex, mac: INTERFACE_ITSELF });
     this.#datapath.endpoints.delete(keyOf(workload));
+    if (!next) this.#datapath.attachment.detach(ifindex);
     this.#forgetAddresses(workload.state.id, workload.addresses);
     for (const why of Object.values(reason)) this.#datapath.drops.delete({ endpoint: workload.state.id, reason: why });
     this.#slots.release(workload.state.policy);
-    const [next] = this.on(ifindex);
-    if (next) return this.#writeInterface(next, next.state);
-    this.#datapath.endpoints.delete({ ifindex, mac: INTERFACE_ITSELF });
-    this.#datapath.attachment.detach(ifindex);
     return true;
   }
 
@@ -170,9 +171,8 @@ export class Workloads {
     if (this.on(workload.ifindex)[0] === workload) this.#writeInterface(workload, state);
   }
 
-  #writeInterface({ ifindex }: Workload, state: Endpoint): true {
+  #writeInterface({ ifindex }: Workload, state: Endpoint): void {
     this.#datapath.endpoints.set({ ifindex, mac: INTERFACE_ITSELF }, state);
-    return true;
   }
 }
 
