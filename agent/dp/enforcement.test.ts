@@ -19,10 +19,10 @@ const MAC = 'aa:bb:cc:dd:ee:01';
 
 function computed(
   rules: number,
-  { fqdns = [] as readonly string[], tap = false, uid = 'r1', generation = 1 } = {},
+  { fqdns = [] as readonly string[], tap = false, uid = 'r1', generation = 1, mac = MAC } = {},
 ): ComputedPolicy {
   const policy: DPWorkloadIPPolicy = {
-    ...{ wl_id: 'w', mode: 'protect', defact: 2, apply_dir: 3, mac: [MAC] },
+    ...{ wl_id: 'w', mode: 'protect', defact: 2, apply_dir: 3, mac: [mac] },
     policy_rules: Array.from({ length: rules }, (_, i) => ({
       ...{ id: 1001 + i, sip: '0.0.0.0', dip: '10.0.0.1', sipr: '255.255.255.255', dipr: '10.0.0.1' },
       ...{ port: i, portr: i, proto: 6, action: 1, ingress: false },
@@ -254,6 +254,31 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     await bench.peer.until((peer) => peer.bodies('ctrl_del_mac').length === 1);
     assert.deepEqual(bench.peer.bodies('ctrl_del_mac'), [{ iface: 'veth1', mac: MAC }]);
   });
+
+  const moves = [
+    ['index', { hostInterface: { name: 'veth1', index: 8 } }],
+    ['name', { hostInterface: { name: 'veth2', index: 7 } }],
+    ['MAC', { mac: 'aa:bb:cc:dd:ee:02' }],
+  ] as const;
+  for (const [what, change] of moves)
+    it(`removes a workload whose interface has another ${what} before it registers the new one`, async () => {
+      await using bench = new Bench();
+      const before = computed(1);
+      bench.enforcement.setTargets(targets(target(before)));
+      await bench.untilInForce(before);
+      const registration = { ...target(), ...change };
+      const after = computed(1, { mac: registration.mac });
+      const moved = { ...registration, computed: after };
+      bench.enforcement.setTargets(targets(moved));
+      await bench.untilInForce(after, moved.mac);
+      assert.deepEqual(names(bench.peer).slice(3), ['ctrl_del_mac', ...names(bench.peer).slice(0, 3)]);
+      assert.deepEqual(bench.peer.bodies('ctrl_del_mac'), [{ iface: 'veth1', mac: MAC }]);
+      const registered = bench.peer.bodies('ctrl_add_mac').map((body) => [body.iface, body.mac]);
+      assert.deepEqual(registered, [
+        ['veth1', MAC],
+        [moved.hostInterface.name, moved.mac],
+      ]);
+    });
 
   it('removes a workload that went while dp was away, and not one that came back', async () => {
     await using bench = new Bench();

@@ -46,7 +46,7 @@ export class Enforcement implements Disposable {
   readonly #options: EnforcementOptions;
   readonly #names = new NameAddresses();
   readonly #workloads = new Map<string, Workload>();
-  /** By MAC: dp is to forget them. */
+  /** By MAC and interface: dp is to forget them. */
   readonly #removed = new Map<string, Target>();
   #confirmation: Confirmation | undefined;
   #isConnected = false;
@@ -63,10 +63,10 @@ export class Enforcement implements Disposable {
       if (targets.has(mac)) continue;
       this.#workloads.delete(mac);
       this.revisions.remove(mac);
-      this.#removed.set(mac, target);
+      this.#removed.set(endpointOf(target), target);
     }
     for (const [mac, target] of targets) {
-      this.#removed.delete(mac);
+      this.#removed.delete(endpointOf(target));
       this.#setTarget(mac, target);
     }
     this.wake();
@@ -150,7 +150,8 @@ export class Enforcement implements Disposable {
   #setTarget(mac: string, target: Target): void {
     const known = this.#workloads.get(mac);
     // To dp, another interface is another workload, even with the same MAC.
-    if (!known || known.target.hostInterface.index !== target.hostInterface.index) {
+    if (!known || endpointOf(known.target) !== endpointOf(target)) {
+      if (known) this.#removed.set(endpointOf(known.target), known.target);
       this.revisions.remove(mac);
       this.#workloads.set(mac, { target, told: {}, isDue: true, failures: 0, retryAt: 0 });
     } else if (known.target !== target) {
@@ -173,9 +174,9 @@ export class Enforcement implements Disposable {
   }
 
   async #register(): Promise<void> {
-    for (const [mac, { hostInterface }] of this.#removed) {
+    for (const [endpoint, { mac, hostInterface }] of this.#removed) {
       await this.#options.send([command('ctrl_del_mac', { iface: hostInterface.name, mac })]);
-      this.#removed.delete(mac);
+      this.#removed.delete(endpoint);
     }
     for (const workload of this.#workloads.values()) {
       if (!workload.isDue) continue;
@@ -267,6 +268,9 @@ export class Enforcement implements Disposable {
     this.#options.onChange();
   }
 }
+
+/** What makes a workload another one to dp. */
+const endpointOf = ({ mac, hostInterface: { name, index } }: Target): string => `${mac} ${index} ${name}`;
 
 /** dp may be another one: nothing that it was told counts. */
 function forget(workload: Workload): void {
