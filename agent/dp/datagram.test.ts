@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, lchownSync, lstatSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import unix from 'unix-dgram';
 import { DatagramError, DatagramReceiver, DatagramSender } from './datagram.ts';
+
+const NOBODY = 65534;
 
 describe('a bound datagram socket', () => {
   let folder = '';
@@ -57,6 +59,25 @@ describe('a bound datagram socket', () => {
     for (const taken of [file, link, dangling])
       assert.throws(() => new DatagramReceiver(taken, ignore), withCode('NOT_A_SOCKET'));
     assert(!existsSync(join(folder, 'nothing')));
+  });
+
+  it('of another user is neither replaced, whether it is read or not, nor sent to, nor is one behind that user’s link', () => {
+    const path = join(folder, 'foreign');
+    const foreign = unix.createSocket('unix_dgram');
+    foreign.bind(path);
+    const link = join(folder, 'foreign-link');
+    const own = join(folder, 'behind');
+    using _ = new DatagramReceiver(own, ignore);
+    symlinkSync(own, link);
+    chownSync(path, NOBODY, NOBODY);
+    lchownSync(link, NOBODY, NOBODY);
+    for (const taken of [path, link]) assert.throws(() => new DatagramSender(taken), withCode('NOT_OWN'));
+    assert.throws(() => new DatagramReceiver(path, ignore), withCode('NOT_OWN'));
+    foreign.close();
+    assert.throws(() => new DatagramReceiver(path, ignore), {
+      message: `${path} belongs to user ${NOBODY}, which is neither root nor this process’s: remove it, or name another path`,
+    });
+    assert(existsSync(path));
   });
 
   it('is waited for while its queue is full, and loses nothing', async () => {

@@ -1,12 +1,13 @@
 // Unix datagram sockets: one that sends to a path and waits while its receiver is full, one that is bound to a path.
-import { lstatSync, rmSync, type Stats } from 'node:fs';
+import { lstatSync, rmSync, type Stats, statSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import unix, { type Socket } from 'unix-dgram';
 
 /** Only the owner of a socket's file may send to it. */
 const OWNER_ONLY = 0o177;
+const ROOT = 0;
 
-/** `code` is the system's (ECONNREFUSED: nobody reads there any more), or IN_USE, NOT_A_SOCKET, CLOSED. */
+/** `code` is the system's (ECONNREFUSED: nobody reads there any more), or IN_USE, NOT_A_SOCKET, NOT_OWN, CLOSED. */
 export class DatagramError extends Error {
   readonly code: string;
 
@@ -24,8 +25,9 @@ export class DatagramSender implements Disposable {
   #isClosed = false;
   #room: PromiseWithResolvers<void> | undefined;
 
-  /** Throws DatagramError where nothing is bound to the path. */
+  /** Throws DatagramError where nothing is bound to the path, or by another user than root or this process's. */
   constructor(path: string) {
+    refuseForeign(path);
     this.#path = path;
     this.#socket = unix.createSocket('unix_dgram');
     this.#socket.on('error', (error) => {
@@ -71,7 +73,7 @@ export class DatagramReceiver implements Disposable {
 
   /**
    * Takes the path over from a process that is gone. Throws DatagramError where another one reads there, or where
-   * the path is anything but a socket.
+   * the path is anything but a socket, or one of another user than root or this process's.
    */
   constructor(path: string, onDatagram: (datagram: Buffer) => void) {
     this.#path = path;
@@ -118,6 +120,17 @@ function isRead(path: string): boolean {
   } catch (error) {
     if (error instanceof DatagramError && error.code === 'ECONNREFUSED') return false;
     throw error;
+  }
+}
+
+/** In a folder that all may write to, anyone can bind a path first, and would get what is meant for another. */
+function refuseForeign(path: string): void {
+  const trusted = [ROOT, process.getuid?.()];
+  // The owner of a link can have it lead elsewhere at any time.
+  for (const file of [lstatSync(path, { throwIfNoEntry: false }), statSync(path, { throwIfNoEntry: false })]) {
+    if (!file || trusted.includes(file.uid)) continue;
+    const message = `${path} belongs to user ${file.uid}, which is neither root nor this process’s: remove it, or name another path`;
+    throw new DatagramError('NOT_OWN', message);
   }
 }
 

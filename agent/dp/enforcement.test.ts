@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -16,6 +16,7 @@ import type { Target } from './steps.ts';
 /** A fifth of the agent's own times. */
 const timing = { keepAlive: 400, deadAfter: 2000, retry: 400 };
 const MAC = 'aa:bb:cc:dd:ee:01';
+const NOBODY = 65534;
 
 function computed(
   rules: number,
@@ -327,6 +328,21 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     bench.peer = bench.newPeer();
     await bench.untilInForce(after);
     assert.deepEqual(names(bench.peer), ['ctrl_add_mac', 'ctrl_cfg_mac', 'ctrl_cfg_policy']);
+  });
+
+  it('has nothing to do with a socket of another user, says so, and goes on trying', async () => {
+    await using bench = new Bench();
+    await bench.peer.until(() => bench.connection.isConnected);
+    bench.peer.end({ removesFile: true });
+    bench.peer = bench.newPeer();
+    chownSync(bench.dpPath, NOBODY, NOBODY);
+    bench.enforcement.setTargets(targets(target()));
+    const isRefused = ({ msg, reason }: Record<string, unknown>): boolean =>
+      msg === 'dp does not answer, trying again' && /belongs to user 65534, /.test(String(reason));
+    await bench.peer.until(() => bench.logged.some(isRefused));
+    assert.deepEqual(bench.peer.keepAlives, []);
+    chownSync(bench.dpPath, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+    await bench.peer.until(({ commands }) => commands.length === 1);
   });
 
   it('takes a dp that reads but says nothing for long as dead, says so, and finds it once it speaks', async () => {
