@@ -121,8 +121,8 @@ export class Traffic implements AsyncDisposable {
   }
 
   async #hasArrived(text: string, from: End, to: End): Promise<boolean> {
-    // The second round is for the receiver, which reads its ports in any order.
-    for (let round = 0; round < 2; round++) await to.received(this.#send(from, to, CONTROL_PORT));
+    // What is sent last is read last or together with what was sent before it, in any order: hence once more, and again.
+    for (let round = 0; round < 3; round++) await to.received(this.#send(from, to, CONTROL_PORT));
     return to.has(text);
   }
 

@@ -18,7 +18,8 @@ async function bound(port: number): Promise<Socket> {
 
 for (const port of ports.map(Number)) {
   const socket = await bound(port);
-  socket.on('message', (data) => say({ port, text: data.toString() }));
+  // Said once every port that has something is read: one port's reading goes on for as long as more comes.
+  socket.on('message', (data) => setImmediate(say, { port, text: data.toString() }));
 }
 let client = await bound(0);
 process.on('message', async (message: ToEnd) => {
