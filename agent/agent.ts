@@ -120,7 +120,7 @@ export class Agent implements AsyncDisposable {
   }
 
   #followNames(): void {
-    this.#names.setNames(new Set(this.#enforcement.fqdns().map(({ name }) => name)));
+    this.#names.setNames(this.#enforcement.fqdns());
     this.#enforcement.wake();
   }
 

@@ -30,7 +30,7 @@ function computed(
     })),
   };
   const names = { ruleNames: new Map(), defaultOf: { egress: uid }, generations: { [uid]: generation } };
-  return { policy, tap, ...names, fqdns: fqdns.map((name) => ({ name, vhost: false })), problems: [] };
+  return { policy, tap, ...names, fqdns, problems: [] };
 }
 
 const UNSELECTED: ComputedPolicy = (() => {

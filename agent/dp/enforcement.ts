@@ -2,7 +2,7 @@
 import { commandOfNumber } from '@podwall/dp/protocol/commands.ts';
 import { ERROR_CODE, type Report } from '@podwall/dp/protocol/reports.ts';
 import type { Logger } from 'pino';
-import type { ComputedPolicy, FqdnUse } from '../policy/policy.ts';
+import type { ComputedPolicy } from '../policy/policy.ts';
 import { command } from './batches.ts';
 import { type Answer, Confirmation } from './confirmation.ts';
 import { NameAddresses } from './names.ts';
@@ -94,12 +94,11 @@ export class Enforcement implements Disposable {
   }
 
   /** The names of all policies that are wanted or in force. */
-  fqdns(): FqdnUse[] {
-    const uses = new Map<string, boolean>();
-    for (const { target, inForce } of this.#workloads.values())
-      for (const { name, vhost } of [...(target.computed?.fqdns ?? []), ...(inForce?.fqdns ?? [])])
-        uses.set(name, vhost && (uses.get(name) ?? true));
-    return [...uses].map(([name, vhost]) => ({ name, vhost }));
+  fqdns(): ReadonlySet<string> {
+    const workloads = [...this.#workloads.values()];
+    return new Set(
+      workloads.flatMap(({ target, inForce }) => [...(target.computed?.fqdns ?? []), ...(inForce?.fqdns ?? [])]),
+    );
   }
 
   connected(): void {
@@ -206,7 +205,7 @@ export class Enforcement implements Disposable {
   }
 
   #areNamesSettled({ computed }: Target): boolean {
-    return !computed || computed.fqdns.every(({ name }) => this.#options.isNameSettled(name));
+    return !computed || computed.fqdns.every((name) => this.#options.isNameSettled(name));
   }
 
   async #program(workload: Workload, { datagrams, told, awaitedRules }: Steps): Promise<void> {

@@ -1,8 +1,6 @@
 // The addresses of domain names as dp is to know them, and as it was told on this connection.
 import { command } from './batches.ts';
 
-export type NameUse = { readonly name: string; readonly vhost: boolean };
-
 export class NameAddresses {
   readonly #addresses = new Map<string, readonly string[]>();
   /** Whatever dp may still know: name → what was sent, undefined where that was on an earlier connection. */
@@ -19,14 +17,13 @@ export class NameAddresses {
   }
 
   /** The commands that tell dp of what changed; `told` is to be called once they are sent. */
-  changes(uses: readonly NameUse[]): { readonly datagrams: readonly Buffer[]; readonly told: () => void } {
-    const bodies = uses.flatMap(({ name, vhost }) => {
+  changes(names: ReadonlySet<string>): { readonly datagrams: readonly Buffer[]; readonly told: () => void } {
+    const bodies = [...names].flatMap((name) => {
       const addresses = this.#addresses.get(name);
-      return addresses ? [{ fqdn_name: name, vhost, fqdn_ips: [...addresses] }] : [];
+      return addresses ? [{ fqdn_name: name, vhost: false, fqdn_ips: [...addresses] }] : [];
     });
     const changed = bodies.filter((body) => this.#told.get(body.fqdn_name) !== JSON.stringify(body));
-    const used = new Set(uses.map(({ name }) => name));
-    const unused = [...this.#told.keys()].filter((name) => !used.has(name));
+    const unused = [...this.#told.keys()].filter((name) => !names.has(name));
     const datagrams = changed.map((body) => command('ctrl_cfg_set_fqdn', body));
     if (unused.length > 0) datagrams.push(command('ctrl_cfg_del_fqdn', { names: unused }));
     return {
@@ -34,7 +31,7 @@ export class NameAddresses {
       told: () => {
         for (const body of changed) this.#told.set(body.fqdn_name, JSON.stringify(body));
         for (const name of unused) this.#told.delete(name);
-        for (const name of this.#addresses.keys()) if (!used.has(name)) this.#addresses.delete(name);
+        for (const name of this.#addresses.keys()) if (!names.has(name)) this.#addresses.delete(name);
       },
     };
   }

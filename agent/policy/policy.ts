@@ -26,7 +26,6 @@ export type WorkloadIdentity = {
 
 /** The rule of a resource that a rule id stands for. */
 export type RuleName = { readonly uid: string; readonly rule: string };
-export type FqdnUse = { readonly name: string; readonly vhost: boolean };
 
 export type ComputedPolicy = {
   /** Absent: no resource selects the workload, and dp is to treat its traffic as if it had never been policed. */
@@ -38,7 +37,8 @@ export type ComputedPolicy = {
   readonly defaultOf: { readonly egress?: string; readonly ingress?: string };
   /** Resource uid → generation that this policy realises. */
   readonly generations: Readonly<Record<string, number>>;
-  readonly fqdns: readonly FqdnUse[];
+  /** The names that rules are for, each once. */
+  readonly fqdns: readonly string[];
   /** What could not be realised and is left out, in words. */
   readonly problems: readonly string[];
 };
@@ -75,17 +75,17 @@ export function computePolicy(
     ruleNames: building.ruleNames,
     defaultOf: { ...(egress && { egress: egress.uid }), ...(ingress && { ingress: ingress.uid }) },
     generations: Object.fromEntries(resources.map(({ uid, generation }) => [uid, generation])),
-    fqdns: [...building.fqdns].map(([name, vhost]) => ({ name, vhost })),
-    problems: building.problems,
+    fqdns: [...building.fqdns],
+    problems: [...building.problems],
   };
 }
 
 class PolicyRules {
   readonly rules: PolicyRule[] = [];
   readonly ruleNames = new Map<number, RuleName>();
-  /** Name → whether all its uses are of virtual hosts. */
-  readonly fqdns = new Map<string, boolean>();
-  readonly problems: string[] = [];
+  readonly fqdns = new Set<string>();
+  /** Each once: a rule with several peers comes as several. */
+  readonly problems = new Set<string>();
   readonly #context: MatchContext;
 
   constructor(context: MatchContext) {
@@ -95,15 +95,16 @@ class PolicyRules {
   add(resource: PublishedResource, rule: PublishedRule): void {
     const where = `${resource.kind} ${[resource.namespace, resource.name].filter(Boolean).join('/')}, rule ${rule.name}`;
     try {
+      if (rule.vhost) throw new RangeError(vhostProblem(rule));
       const { matches, problems } = matchesOf(rule, this.#context);
       const applications = rule.applications.map(applicationNumber);
       const action = ruleAction(resource, rule.action);
       for (const match of matches)
         this.#push(match, rule, action, applications, { uid: resource.uid, rule: rule.name });
-      this.problems.push(...problems.map((problem) => `${where}: ${problem}`));
+      for (const problem of problems) this.problems.add(`${where}: ${problem}`);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      this.problems.push(`${where} is left out: ${error.message}`);
+      this.problems.add(`${where} is left out: ${error.message}`);
     }
   }
 
@@ -117,14 +118,13 @@ class PolicyRules {
 
   #push(
     { source, destination, port, fqdn }: Match,
-    { direction, vhost }: Pick<PublishedRule, 'direction' | 'vhost'>,
+    { direction }: Pick<PublishedRule, 'direction'>,
     action: Action,
     applications: readonly (typeof APPLICATION)[keyof typeof APPLICATION][],
     name: RuleName,
   ): void {
     const id = FIRST_RULE_ID + this.rules.length;
-    const isVhost = vhost === true;
-    if (fqdn !== undefined) this.fqdns.set(fqdn, isVhost && (this.fqdns.get(fqdn) ?? true));
+    if (fqdn !== undefined) this.fqdns.add(fqdn);
     this.ruleNames.set(id, name);
     this.rules.push({
       id,
@@ -139,10 +139,14 @@ class PolicyRules {
       action,
       ingress: direction === 'ingress',
       ...(fqdn !== undefined && { fqdn }),
-      ...(isVhost && { vhost: true }),
       ...(applications.length > 0 && { apps: applications.map((app) => ({ rid: id, app, action })) }),
     });
   }
+}
+
+function vhostProblem({ action }: PublishedRule): string {
+  const problem = 'matching by the name that the client asks for (vhost) is not supported yet';
+  return action === 'deny' ? `${problem}; what it denies is not enforced` : problem;
 }
 
 function applicationNumber(name: string): (typeof APPLICATION)[keyof typeof APPLICATION] {
