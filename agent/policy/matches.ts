@@ -45,7 +45,7 @@ export function matchesOf(rule: PublishedRule, context: MatchContext): Matches {
       const { parts, missing } = membersByPort(to, spec.name);
       for (const { side, port } of parts) named.push(...pair(from, side, [port], hasIpv6));
       if (missing > 0)
-        problems.push(`${missing} of ${to.members.length} peers have no container port named ${spec.name}`);
+        problems.push(`no container port is named ${spec.name} at ${missing} of ${to.members.length} peers`);
     } else {
       problems.push(`the port name ${spec.name} needs pods as peers`);
     }

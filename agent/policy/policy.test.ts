@@ -306,7 +306,7 @@ describe('the ports of a rule', () => {
       ['10.0.0.1 8080', '10.0.0.3 8080', '10.0.0.2 9090'],
     );
     assert.deepEqual(computed.problems, [
-      'NetworkRule shop/checkout, rule out: 1 of 4 peers have no container port named web',
+      'NetworkRule shop/checkout, rule out: no container port is named web at 1 of 4 peers',
     ]);
   });
 

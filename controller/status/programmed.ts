@@ -14,6 +14,8 @@ export type Survey = {
   /** Not confirmed yet, with no error told. */
   readonly pending: readonly string[];
   readonly failures: readonly string[];
+  /** What is missing where the rule is in force else. */
+  readonly gaps: readonly string[];
   /** Nodes whose agent does not report. */
   readonly silentNodes: readonly string[];
   readonly problems: readonly string[];
@@ -32,13 +34,15 @@ export function surveyWorkloads(
   const programmed: string[] = [];
   const pending: string[] = [];
   const failures: string[] = [];
+  const gaps: string[] = [];
   for (const { uid, namespace, name, node } of pods) {
     const pod = `${namespace}/${name}`;
     if (silent.has(node)) continue;
     const seen = reports.workloads.get(uid);
     const report = seen?.node === node ? seen.report : undefined;
-    if (report?.error !== undefined) failures.push(`node ${node}: ${pod}: ${report.error}`);
-    else if (report?.realized[resourceUid] === generation) programmed.push(pod);
+    const isInForce = report?.realized[resourceUid] === generation;
+    if (report?.error !== undefined) (isInForce ? gaps : failures).push(`node ${node}: ${pod}: ${report.error}`);
+    else if (isInForce) programmed.push(pod);
     else pending.push(pod);
     if (programmed.at(-1) !== pod) unfinished.add(node);
   }
@@ -48,9 +52,11 @@ export function surveyWorkloads(
     programmed,
     pending,
     failures,
+    gaps,
     silentNodes,
     problems: [
       ...failures,
+      ...gaps,
       ...silentNodes.map((node) => `node ${node}: its agent does not report; what was in force there still is`),
       ...nodes.flatMap((node) => agentProblems(node, reports)),
     ],
@@ -72,9 +78,10 @@ export function programmedCondition(observedGeneration: number, survey: Survey):
     message,
     observedGeneration,
   });
-  const { nodes, programmed, pending, failures, silentNodes } = survey;
+  const { nodes, programmed, pending, failures, gaps, silentNodes } = survey;
   if (nodes.length === 0) return condition('True', 'NoWorkloads', 'It selects no pod that runs.');
-  if (failures.length > 0) return condition('False', 'Failed', listed(failures, '; '));
+  if (failures.length > 0) return condition('False', 'Failed', listed([...failures, ...gaps], '; '));
+  if (gaps.length > 0) return condition('False', 'PartlyRealized', `Realised in part: ${listed(gaps, '; ')}`);
   if (silentNodes.length > 0) {
     const what = silentNodes.length === 1 ? 'The agent does not report on node' : 'The agents do not report on nodes';
     return condition('Unknown', 'AgentSilent', `${what} ${listed(silentNodes, ', ')}.`);
