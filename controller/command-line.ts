@@ -13,7 +13,8 @@ enforce, and writes what they report to one status file a rule. Follows the fold
 
   --etcd URL         etcd's client address, as in http://127.0.0.1:2379
   --source DIR       folder of *.yaml and *.yml: NetworkRule, ClusterNetworkRule, Pod, Namespace, Node
-  --status-dir DIR   where NAMESPACE.NAME.status.yaml go; the source folder unless told
+  --status-dir DIR   where NAMESPACE.NAME.status.yaml go, and _cluster.NAME.status.yaml for a ClusterNetworkRule;
+                     the source folder unless told
   --log-level LEVEL  ${LOG_LEVELS.join(', ')}; info unless told
   --version          print the version
   --help             print this

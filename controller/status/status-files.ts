@@ -108,9 +108,9 @@ export class StatusFiles implements AsyncDisposable {
   }
 }
 
-/** `shop.checkout.status.yaml`; `checkout.status.yaml` for a cluster resource. */
+/** `shop.checkout.status.yaml`; `_cluster.checkout.status.yaml` for a cluster resource: no namespace begins with `_`. */
 export const statusFile = ({ namespace, name }: ResourceId): string =>
-  `${namespace === '' ? '' : `${namespace}.`}${name}${STATUS_SUFFIX}`;
+  `${namespace === '' ? '_cluster' : namespace}.${name}${STATUS_SUFFIX}`;
 
 function formatStatus({ id: { kind, namespace, name }, status }: ResourceStatus): string {
   const metadata = { name, ...(namespace === '' ? {} : { namespace }), generation: status.observedGeneration };
