@@ -1,10 +1,10 @@
 // Compiles a policy from one that differs in a few rules, by what these change. Pure.
 import { compareAddress } from '../kernel/address.ts';
 import { type AddressRange, AFTER_ALL, intersection, isSameRange, isWithin, successor } from './address-ranges.ts';
-import { type AddressSteps, HEADER_RECORDS, type NumberSteps, RECORD_WORDS } from './blob.ts';
+import { type AddressSteps, HEADER_RECORDS, RECORD_WORDS } from './blob.ts';
 import { type Classifier, DIRECTIONS, finish, LIMITS, type Peer, type Rule, type Scope } from './classifier.ts';
 import { EMPTY, NONE, NodeList } from './port-nodes.ts';
-import { coverageOf, cutFor, type PortSegments } from './port-segments.ts';
+import { coverageOf, cutFor, mayShareKeys, type PortSegments } from './port-segments.ts';
 import { ruleDifference } from './rule-difference.ts';
 import { changeSteps, lowestRanks } from './step-edit.ts';
 import { TreeEdit } from './tree-edit.ts';
@@ -50,13 +50,15 @@ function hasWholeScopes({ direction, local }: Rule, { locals, scopes }: Classifi
 const isOfScope = ({ direction, local }: Rule, scope: Scope): boolean =>
   direction === scope.direction && scope.locals.slice(0, 1).every((address) => isWithin(address, local));
 
-/** The nodes with the ranks that their rules have now. */
+/** The nodes with the ranks that their rules have now. Where a removed one was, something else will be said. */
 function reranked(nodes: Uint32Array, ranks: Uint32Array): NodeList {
   const list = NodeList.from(nodes);
-  if (ranks.every((rank, before) => rank === before)) return list;
+  if (ranks.every((rank, before) => rank === before || rank === NONE)) return list;
+  const { words } = list;
   for (let at = HEADER_RECORDS * RECORD_WORDS; at < nodes.length; at += RECORD_WORDS) {
-    list.words[at + 2] = ranks[nodes[at + 2] as number] ?? NONE;
-    list.words[at + 3] = ranks[nodes[at + 3] as number] ?? NONE;
+    const [base, app] = [words[at + 2] as number, words[at + 3] as number];
+    if (base !== NONE) words[at + 2] = ranks[base] as number;
+    if (app !== NONE) words[at + 3] = ranks[app] as number;
   }
   return list;
 }
@@ -74,46 +76,52 @@ class Amendment {
 
   /** The scope where these rules changed. */
   scope(scope: Scope, changed: readonly Rule[]): Scope {
-    let { peers, names } = scope;
-    for (const { peer, rules } of byPeer(changed.filter((rule) => isOfScope(rule, scope)))) {
-      const edit = new TreeEdit(
-        this.nodes,
-        rules.map((rule) => coverageOf(this.#segments, rule)),
-      );
-      if ('range' in peer) peers = this.#peers(scope, peers, peer.range, edit);
-      else names = this.#names(scope, names, peer.fqdnId, edit);
-    }
-    return { ...scope, peers, names };
+    const members = changed.filter((rule) => isOfScope(rule, scope));
+    return byPeer(members).reduce((so, { peer, rules }) => {
+      const coverages = rules.map((rule) => coverageOf(this.#segments, rule));
+      const change = { rules, edit: new TreeEdit(this.nodes, coverages) };
+      return 'range' in peer ? this.#peers(so, peer.range, change) : this.#names(so, peer.fqdnId, change);
+    }, scope);
   }
 
-  #peers(scope: Scope, peers: AddressSteps, range: AddressRange, edit: TreeEdit): AddressSteps {
-    const candidates = this.#candidates(scope, edit, (peer) =>
+  #peers(scope: Scope, range: AddressRange, change: Change): Scope {
+    const candidates = this.#candidates(scope, change, (peer) =>
       'range' in peer ? intersection(peer.range, range) : undefined,
     );
-    const pieces = lowestRanks(range, candidates, edit.places);
-    return changeSteps(peers, pieces, successor(range.to), (root, ranks) => edit.apply(root, ranks));
+    const pieces = lowestRanks(range, candidates, change.edit.places);
+    const end = successor(range.to);
+    return { ...scope, peers: changeSteps(scope.peers, pieces, end, (ranks) => change.edit.to(ranks)) };
   }
 
-  #names(scope: Scope, { starts, values }: NumberSteps, fqdnId: number, edit: TreeEdit): NumberSteps {
-    const lowest = new Array<number>(edit.places).fill(NONE);
-    for (const { rank, places } of this.#candidates(scope, edit, (peer) => 'fqdnId' in peer && peer.fqdnId === fqdnId))
+  #names(scope: Scope, fqdnId: number, change: Change): Scope {
+    const { starts, values } = scope.names;
+    const lowest = new Array<number>(change.edit.places).fill(NONE);
+    for (const { rank, places } of this.#candidates(
+      scope,
+      change,
+      (peer) => 'fqdnId' in peer && peer.fqdnId === fqdnId,
+    ))
       for (const place of places) lowest[place] = Math.min(lowest[place] ?? NONE, rank);
     const roots = new Map(Array.from(starts, (id, i) => [id, values[i] ?? EMPTY]));
-    roots.set(fqdnId, edit.apply(roots.get(fqdnId) ?? EMPTY, lowest));
+    roots.set(fqdnId, change.edit.to(lowest)(roots.get(fqdnId) ?? EMPTY));
     const ids = [...roots.keys()].filter((id) => roots.get(id) !== EMPTY).sort((a, b) => a - b);
-    return { starts: ids, values: ids.map((id) => roots.get(id) ?? EMPTY) };
+    return { ...scope, names: { starts: ids, values: ids.map((id) => roots.get(id) ?? EMPTY) } };
   }
 
-  /** The rules that may decide in a place of the edit, in ascending order of rank; `meets` says what of their peers is meant. */
-  #candidates<T>(scope: Scope, edit: TreeEdit, meets: (peer: Peer) => T | undefined | false) {
+  /** The rules that may decide where something changes, in ascending order of rank; `meets` says what of their peers is meant. */
+  #candidates<T>(scope: Scope, { rules, edit }: Change, meets: (peer: Peer) => T | undefined | false) {
     return this.#rules.flatMap((rule, rank) => {
-      const range = isOfScope(rule, scope) && meets(rule.peer);
+      if (!rules.some((changed) => mayShareKeys(changed, rule)) || !isOfScope(rule, scope)) return [];
+      const range = meets(rule.peer);
       if (!range) return [];
       const places = edit.placesOf(coverageOf(this.#segments, rule));
       return places.length > 0 ? [{ rank, range, places }] : [];
     });
   }
 }
+
+/** Rules of one peer that came or went, and the places that they cover. */
+type Change = { readonly rules: readonly Rule[]; readonly edit: TreeEdit };
 
 /** Rules of one peer change the same addresses. */
 function byPeer(rules: readonly Rule[]): { peer: Peer; rules: Rule[] }[] {

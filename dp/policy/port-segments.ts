@@ -17,6 +17,10 @@ export function keySpans({ proto, portFrom, portTo, apps }: Rule): { from: numbe
   return [0, ...apps].map((app) => ({ from: app * 0x1000000 + from, to: app * 0x1000000 + to }));
 }
 
+/** False where no key can be of both. */
+export const mayShareKeys = (a: Rule, b: Rule): boolean =>
+  a.proto === 0 || b.proto === 0 || (a.proto === b.proto && a.portFrom <= b.portTo && b.portFrom <= a.portTo);
+
 /** Evenly numbered; undefined where there are more than numbers. */
 export function segmentsOf(rules: readonly Rule[]): PortSegments | undefined {
   const bounds = new Set([0]);

@@ -37,12 +37,12 @@ export function lowestRanks(range: AddressRange, candidates: readonly Candidate[
   return pieces;
 }
 
-/** The steps with other values from the first piece up to the end of the range; `change` answers a value's new one. */
+/** The steps with other values from the first piece up to the end of the range; `changeTo` answers what makes a value's new one. */
 export function changeSteps(
   { starts, values }: AddressSteps,
   pieces: readonly Piece[],
   end: Address,
-  change: (value: number, ranks: readonly number[]) => number,
+  changeTo: (ranks: readonly number[]) => (value: number) => number,
 ): AddressSteps {
   const [{ start: begin }] = pieces as readonly [Piece];
   const first = countBefore(starts, begin);
@@ -52,11 +52,12 @@ export function changeSteps(
     at + 1 < starts.length && compareAddress(starts[at + 1] as Address, address) <= 0;
   for (const [i, { start, ranks }] of pieces.entries()) {
     while (isNextAtMost(start)) at += 1;
-    steps.push(start, change(values[at] as number, ranks));
+    const change = changeTo(ranks);
+    steps.push(start, change(values[at] as number));
     const next = pieces[i + 1]?.start ?? end;
     while (at + 1 < starts.length && compareAddress(starts[at + 1] as Address, next) < 0) {
       at += 1;
-      steps.push(starts[at] as Address, change(values[at] as number, ranks));
+      steps.push(starts[at] as Address, change(values[at] as number));
     }
   }
   if (end === AFTER_ALL) return steps;

@@ -39,12 +39,12 @@ export class TreeEdit {
     return found;
   }
 
-  /** The root of a tree that has these ranks in its places. */
-  apply(root: number, values: readonly number[]): number {
+  /** From a tree's root to that of one that has these ranks in its places. */
+  to(values: readonly number[]): (root: number) => number {
     const key = values.join();
     const done = this.#done.get(key) ?? new Map<number, Map<number, number>>();
     this.#done.set(key, done);
-    return this.#edit(root, 1, values, done);
+    return (root) => this.#edit(root, 1, values, done);
   }
 
   #edit(record: number, node: number, values: readonly number[], done: Map<number, Map<number, number>>): number {
