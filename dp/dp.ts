@@ -8,6 +8,7 @@ import { KernelError, RingBuffer } from './kernel/libbpf.ts';
 import type { Category, Log } from './log.ts';
 import { Engine } from './policy/commands.ts';
 import { dump } from './policy/dump.ts';
+import { warmUp } from './policy/warm-up.ts';
 import { type CommandName, commandNumber } from './protocol/commands.ts';
 import { CommandError } from './protocol/errors.ts';
 import { type Parsed, parseCommands } from './protocol/parse.ts';
@@ -82,6 +83,7 @@ export class Dp implements Disposable {
   /** Carries out commands until dp is disposed of. */
   async run(): Promise<void> {
     this.#log.notice('dp started', { ...this.#options, workloads: this.#engine.workloads.all().length });
+    warmUp();
     for await (const command of this.#socket.datagrams()) this.#take(command);
   }
 
