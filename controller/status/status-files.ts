@@ -1,4 +1,5 @@
-// Status as files beside the rules, for where there is no API server: each written whole or not at all, and seldom.
+// Status as files beside the rules, for where there is no API server: each written whole or not at all, and seldom but
+// where it turned.
 import { readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { API_VERSION } from '../api/network-rule.ts';
@@ -7,6 +8,7 @@ import { type Condition, type NetworkRuleStatus, STATUS_SUFFIX } from '../api/st
 import type { Logger } from '../log.ts';
 import { formatYaml, parseYaml } from '../yaml.ts';
 
+/** Of what only counts on; that a rule came into force, or no longer is, is not kept waiting. */
 const MIN_INTERVAL_MS = 1000;
 
 export type ResourceStatus = { readonly id: ResourceId; readonly status: NetworkRuleStatus };
@@ -77,7 +79,8 @@ export class StatusFiles implements AsyncDisposable {
         const text = formatStatus(wanted);
         if (written?.text === text) continue;
         const waitMs = (written?.atMs ?? 0) + minIntervalMs - Date.now();
-        if (waitMs > 0) nextMs = Math.min(nextMs, waitMs);
+        const isKept = written && turns(written.conditions) === turns(wanted.status.conditions);
+        if (isKept && waitMs > 0) nextMs = Math.min(nextMs, waitMs);
         else await this.#write(file, text, wanted.status.conditions);
       }
       for (const file of this.#mayRemove ? this.#written.keys() : []) {
@@ -111,6 +114,10 @@ export class StatusFiles implements AsyncDisposable {
 /** `shop.checkout.status.yaml`; `_cluster.checkout.status.yaml` for a cluster resource: no namespace begins with `_`. */
 export const statusFile = ({ namespace, name }: ResourceId): string =>
   `${namespace === '' ? '_cluster' : namespace}.${name}${STATUS_SUFFIX}`;
+
+/** What differs where a condition turned. */
+const turns = (conditions: readonly Condition[]): string =>
+  JSON.stringify(conditions.map(({ type, status, observedGeneration }) => [type, status, observedGeneration]));
 
 function formatStatus({ id: { kind, namespace, name }, status }: ResourceStatus): string {
   const metadata = { name, ...(namespace === '' ? {} : { namespace }), generation: status.observedGeneration };
