@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { Command } from './command.ts';
+import { LabError } from './failure.ts';
 import { Lab } from './lab.ts';
 import { existingLabs, removeAbandonedLabs, removeKeptLab } from './removal.ts';
 import { waitFor } from './wait.ts';
@@ -120,6 +121,21 @@ describe('a lab', () => {
     await removeKeptLab(lab.id);
     assert.ok(!(await existingLabs()).includes(lab.id));
     await assert.rejects(removeKeptLab(lab.id), { code: 'NoSuchLab' });
+  });
+
+  it('that is in use is neither removed by its name nor offered for it', async () => {
+    await using used = await Lab.create();
+    const kept = await Lab.create();
+    await kept.keep();
+    const refused = await removeKeptLab(used.id).catch((error: unknown) => error);
+    await removeKeptLab(kept.id);
+    assert.ok(refused instanceof LabError && refused.code === 'NoSuchLab');
+    const [, offered = ''] = refused.message.split(': ');
+    assert.deepEqual(
+      [used, kept].map(({ id }) => offered.split(', ').includes(id)),
+      [false, true],
+    );
+    assert.ok(existsSync(used.directory));
   });
 
   it('is removed by a later run if its maker was killed', async () => {

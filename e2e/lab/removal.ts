@@ -26,18 +26,20 @@ export async function removeLab(id: string, pids: readonly number[] = []): Promi
 /** Marks a lab to be left alone although its maker has ended. */
 export const markKept = (id: string): Promise<void> => writeFile(join(directoryOf(id), KEPT), '');
 
-/** As removeLab, for a lab that was kept; throws LabError NoSuchLab where nothing of it exists. */
+/** As removeLab, for a lab that was kept; throws LabError NoSuchLab for any other, which may be in use. */
 export async function removeKeptLab(id: string): Promise<void> {
-  const ids = await existingLabs();
+  const existing = await existingLabs();
+  const kept = await Promise.all(existing.map(isKept));
+  const ids = existing.filter((_, i) => kept[i]);
   if (!ids.includes(id))
-    throw new LabError('NoSuchLab', `there is no lab ${id}; there are: ${ids.join(', ') || 'none'}`);
+    throw new LabError('NoSuchLab', `no lab ${id} was kept; those that were: ${ids.join(', ') || 'none'}`);
   await removeLab(id);
 }
 
 /** Removes what runs that were killed have left; says which labs these were. */
 export async function removeAbandonedLabs(): Promise<string[]> {
   const ids = await existingLabs();
-  const kept = await Promise.all(ids.map((id) => exists(join(directoryOf(id), KEPT))));
+  const kept = await Promise.all(ids.map(isKept));
   const abandoned = ids.filter((id, i) => !kept[i] && !isRunning(makerOf(id)));
   for (const id of abandoned) await removeLab(id);
   return abandoned;
@@ -78,6 +80,8 @@ async function removePins(id: string, namespaces: readonly Namespace[]): Promise
   await run(node ? inside(node, detach) : detach);
   await rm(pins, { recursive: true, force: true });
 }
+
+const isKept = (id: string): Promise<boolean> => exists(join(directoryOf(id), KEPT));
 
 const entries = (directory: string): Promise<string[]> => readdir(directory).catch(() => []);
 
