@@ -129,7 +129,7 @@ describe('an agent', { timeout: 60_000 }, () => {
       kind: 'threatLog',
       packet: Buffer.alloc(0),
       threat: {
-        ...{ threatId: 1, reportedAt: 0, count: 1, action: 2, severity: 3, ipProtocol: 17, flags: 0, mac: MAC },
+        ...{ threatId: 1, reportedAt: 0, count: 3, action: 2, severity: 3, ipProtocol: 17, flags: 0, mac: MAC },
         ...{ etherType, source: bytes, destination: packAddress('8.8.8.8').bytes, sourcePort: 4000 },
         ...{ destinationPort: 53, icmpCode: 0, icmpType: 0, capturedBytes: 0, application: 0, packetBytes: 60 },
         ...{ ruleId: 0, revision, message: '' },
@@ -137,7 +137,7 @@ describe('an agent', { timeout: 60_000 }, () => {
     });
     const db = (count: number): string => JSON.stringify({ db: { hits: count, lastHit: new Date(0).toISOString() } });
     await until(async () => JSON.stringify(await hits()) === db(5));
-    await until(async () => (await read(keys.threatsReport(NODE, 'r1')))?.total === 1);
+    await until(async () => (await read(keys.threatsReport(NODE, 'r1')))?.packets === 3);
     const logged = first.logged.find(({ msg }) => msg === 'threat');
     assert.deepEqual(
       [logged?.level, logged?.workload, logged?.rule, logged?.destination, logged?.destinationPort, logged?.action],

@@ -234,7 +234,7 @@ describe('the controller', { concurrency: true }, () => {
     await report(etcd, {
       [keys.workloadReport('n1', 'web-1')]: workload('web-1', { web: 1 }),
       [keys.hitsReport('n1', 'web')]: { uid: 'web', rules: { db: { hits: 4, lastHit: '2026-01-01T00:00:01Z' } } },
-      [keys.threatsReport('n1', 'web')]: { uid: 'web', total: 1, last: [threat] },
+      [keys.threatsReport('n1', 'web')]: { uid: 'web', packets: 3, reports: 1, last: [threat] },
     });
     const { status } = await until(async () => {
       const manifest = await statusOf(controller, 'web');
@@ -248,7 +248,7 @@ describe('the controller', { concurrency: true }, () => {
       ],
     );
     assert.deepEqual(status.rules[0], { name: 'db', hits: 4, lastHit: '2026-01-01T00:00:01Z' });
-    assert.deepEqual(status.threats, { total: 1, last: [threat] });
+    assert.deepEqual(status.threats, { packets: 3, reports: 1, last: [threat] });
     assert.deepEqual(status.problems, []);
     const told = await until(() => controller.events('threat')[0]);
     assert.partialDeepStrictEqual(told, {

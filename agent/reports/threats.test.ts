@@ -65,10 +65,14 @@ describe('a threat', () => {
   it('is kept with the last of its resource, and counted for good', () => {
     const lists = new ThreatLists();
     for (let i = 0; i < MAX_THREATS + 5; i += 1) lists.add('r1', readThreat(log({ sourcePort: i, count: 2 }), context));
-    const { total, last } = lists.report('r1');
-    assert.deepEqual([total, last.length, last[0]?.sourcePort, last.at(-1)?.sourcePort], [50, MAX_THREATS, 5, 24]);
-    lists.takeOver({ uid: 'r1', total: 7, last: [readThreat(log(), context)] });
-    assert.deepEqual([lists.report('r1').total, lists.report('r1').last.length], [57, MAX_THREATS]);
-    assert.equal(lists.report('r1').last.at(-1)?.sourcePort, 24);
+    const { packets, reports, last } = lists.report('r1');
+    assert.deepEqual(
+      [packets, reports, last.length, last[0]?.sourcePort, last.at(-1)?.sourcePort],
+      [50, 25, MAX_THREATS, 5, 24],
+    );
+    lists.takeOver({ uid: 'r1', packets: 7, reports: 2, last: [readThreat(log(), context)] });
+    const joined = lists.report('r1');
+    assert.deepEqual([joined.packets, joined.reports, joined.last.length], [57, 27, MAX_THREATS]);
+    assert.equal(joined.last.at(-1)?.sourcePort, 24);
   });
 });

@@ -55,22 +55,27 @@ export function ruleOfThreat(log: ThreatLog, { ruleNames, defaultOf }: ComputedP
 const directionOf = ({ flags }: ThreatLog): Threat['direction'] =>
   (flags & THREAT_FLAG.ingressConnection) === 0 ? 'egress' : 'ingress';
 
+const joined = (earlier: ThreatsReport, later: ThreatsReport): ThreatsReport => ({
+  uid: earlier.uid,
+  packets: earlier.packets + later.packets,
+  reports: earlier.reports + later.reports,
+  last: [...earlier.last, ...later.last].slice(-MAX_THREATS),
+});
+
 export class ThreatLists {
   readonly #reports = new Map<string, ThreatsReport>();
 
   /** Goes on from what an earlier run of this agent reported. */
-  takeOver({ uid, total, last }: ThreatsReport): void {
-    const own = this.report(uid);
-    this.#reports.set(uid, { uid, total: total + own.total, last: [...last, ...own.last].slice(-MAX_THREATS) });
+  takeOver(earlier: ThreatsReport): void {
+    this.#reports.set(earlier.uid, joined(earlier, this.report(earlier.uid)));
   }
 
   add(uid: string, threat: Threat): void {
-    const { total, last } = this.report(uid);
-    this.#reports.set(uid, { uid, total: total + threat.count, last: [...last, threat].slice(-MAX_THREATS) });
+    this.#reports.set(uid, joined(this.report(uid), { uid, packets: threat.count, reports: 1, last: [threat] }));
   }
 
   report(uid: string): ThreatsReport {
-    return this.#reports.get(uid) ?? { uid, total: 0, last: [] };
+    return this.#reports.get(uid) ?? { uid, packets: 0, reports: 0, last: [] };
   }
 
   uids(): readonly string[] {

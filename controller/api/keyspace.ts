@@ -146,5 +146,12 @@ export type Threat = {
 
 export const MAX_THREATS = 20;
 
+export type ThreatCounts = {
+  /** Of packets: one threat may stand for several, its `count`. */
+  readonly packets: number;
+  /** Of threats. */
+  readonly reports: number;
+};
+
 /** The last threats, newest last, and how many there were in all. */
-export type ThreatsReport = { readonly uid: string; readonly total: number; readonly last: readonly Threat[] };
+export type ThreatsReport = ThreatCounts & { readonly uid: string; readonly last: readonly Threat[] };

@@ -1,5 +1,5 @@
 // The status of a NetworkRule or ClusterNetworkRule: written by the controller, read by people.
-import type { Mode, Threat } from './keyspace.ts';
+import type { Mode, Threat, ThreatCounts } from './keyspace.ts';
 
 /** Of the files that the controller writes where there is no API server; sources of rules leave them alone. */
 export const STATUS_SUFFIX = '.status.yaml';
@@ -36,8 +36,8 @@ export type NetworkRuleStatus = {
   readonly nodes: { readonly desired: number; readonly programmed: number };
   /** In the order of the spec, egress first; last the default action. */
   readonly rules: readonly RuleHits[];
-  /** Newest last. */
-  readonly threats: { readonly total: number; readonly last: readonly Threat[] };
+  /** How many there were in all, and the last reports, newest last. */
+  readonly threats: ThreatCounts & { readonly last: readonly Threat[] };
   /** What could not be realised, and where, in words; at most 20. */
   readonly problems: readonly string[];
 };

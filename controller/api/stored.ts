@@ -72,7 +72,7 @@ export const readHitsReport = reader<HitsReport>(
 );
 
 export const readThreatsReport = reader<ThreatsReport>(
-  object({ uid: text, total: count, last: { type: 'array', items: threat } }),
+  object({ uid: text, packets: count, reports: count, last: { type: 'array', items: threat } }),
 );
 
 export const readPublishedResource = reader<PublishedResource>(

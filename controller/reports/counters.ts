@@ -1,11 +1,13 @@
 // Sums what agents count, over nodes and over restarts of an agent, at which its counters begin at 0 again.
-import type { HitsReport, ThreatsReport } from '../api/keyspace.ts';
+import type { HitsReport, ThreatCounts, ThreatsReport } from '../api/keyspace.ts';
 
 export type Hits = { readonly hits: number; readonly lastHit: string };
 
 /** What one node counted: `earlier` before its agent's last restart, `last` since. */
 export type NodeHits = { readonly earlier: Readonly<Record<string, number>>; readonly last: HitsReport };
-export type NodeThreats = { readonly earlier: number; readonly last: ThreatsReport };
+export type NodeThreats = { readonly earlier: ThreatCounts; readonly last: ThreatsReport };
+
+export const NO_THREATS: ThreatCounts = { packets: 0, reports: 0 };
 
 /** A counter below what it was has begun anew. */
 export function addHits(before: NodeHits | undefined, report: HitsReport): NodeHits {
@@ -20,10 +22,15 @@ export function addHits(before: NodeHits | undefined, report: HitsReport): NodeH
 }
 
 export function addThreats(before: NodeThreats | undefined, report: ThreatsReport): NodeThreats {
-  if (!before) return { earlier: 0, last: report };
-  const isRestarted = report.total < before.last.total;
-  return { earlier: before.earlier + (isRestarted ? before.last.total : 0), last: report };
+  if (!before) return { earlier: NO_THREATS, last: report };
+  const isRestarted = report.reports < before.last.reports;
+  return { earlier: isRestarted ? addCounts(before.earlier, before.last) : before.earlier, last: report };
 }
+
+export const addCounts = (a: ThreatCounts, b: ThreatCounts): ThreatCounts => ({
+  packets: a.packets + b.packets,
+  reports: a.reports + b.reports,
+});
 
 /** Rule name → hits on all nodes, with the latest time of any. */
 export function sumHits(nodes: Iterable<NodeHits>): Map<string, Hits> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type AgentReport, keys, type Threat } from '../api/keyspace.ts';
-import { sumHits } from './counters.ts';
+import { addCounts, sumHits } from './counters.ts';
 import { ReportBook } from './report-book.ts';
 
 const agent: AgentReport = { node: 'n1', time: '2026-01-01T00:00:00Z', dp: 'connected', errors: [], reportsLost: 0 };
@@ -93,19 +93,39 @@ describe('hits', () => {
   });
 });
 
+describe('threats', () => {
+  it('are counted on, packets and reports apart, when a node begins anew', () => {
+    const reports = new Reports();
+    const step = (packets: number, count: number) =>
+      reports.step({ [keys.threatsReport('n1', 'r')]: { uid: 'r', packets, reports: count, last: [] } });
+    for (const [packets, count] of [
+      [30, 3],
+      [40, 4],
+      [50, 1],
+    ] as const)
+      step(packets, count);
+    const node = reports.book.threats.get('r')?.get('n1');
+    assert.ok(node);
+    assert.deepEqual(addCounts(node.earlier, node.last), { packets: 90, reports: 5 });
+  });
+});
+
 describe('news', () => {
   const THREATS = keys.threatsReport('n1', 'r');
   const ids = (news: ReturnType<Reports['step']>) => news.threats.map(({ threat: { id } }) => id);
 
   it('are threats that were not there before, each once', () => {
     const reports = new Reports();
-    assert.deepEqual(ids(reports.step({ [THREATS]: { uid: 'r', total: 1, last: [threat(1)] } })), [1]);
+    assert.deepEqual(ids(reports.step({ [THREATS]: { uid: 'r', packets: 2, reports: 1, last: [threat(1)] } })), [1]);
     assert.deepEqual(
-      ids(reports.step({ [THREATS]: { uid: 'r', total: 3, last: [threat(1), threat(2), threat(3)] } })),
+      ids(reports.step({ [THREATS]: { uid: 'r', packets: 6, reports: 3, last: [threat(1), threat(2), threat(3)] } })),
       [2, 3],
     );
     assert.deepEqual(ids(reports.step({ [THREATS]: null })), []);
-    assert.deepEqual(ids(reports.step({ [THREATS]: { uid: 'r', total: 3, last: [threat(2), threat(3)] } })), []);
+    assert.deepEqual(
+      ids(reports.step({ [THREATS]: { uid: 'r', packets: 6, reports: 3, last: [threat(2), threat(3)] } })),
+      [],
+    );
   });
   it('are agents that come and go', () => {
     const reports = new Reports();

@@ -32,7 +32,7 @@ function resourceStatus(name: string, programmed: Condition['status'], hits: num
       },
     ],
     ...{ workloads: { desired: 1, programmed: 1 }, nodes: { desired: 1, programmed: 1 }, problems: [] },
-    ...{ rules: [{ name: 'r', hits }], threats: { total: 0, last: [] } },
+    ...{ rules: [{ name: 'r', hits }], threats: { packets: 0, reports: 0, last: [] } },
   };
   return { id: { kind: 'NetworkRule', namespace: 'shop', name }, status };
 }

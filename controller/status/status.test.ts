@@ -232,10 +232,10 @@ describe('a status says', () => {
           ...{ application: 'unknown', count: 1 },
         };
       });
-      return { [keys.threatsReport(node, 'r')]: { uid: 'r', total: 100, last } };
+      return { [keys.threatsReport(node, 'r')]: { uid: 'r', packets: 100, reports: 30, last } };
     };
-    const { total, last } = status({ ...threats('n1', 0), ...threats('n2', 1) }).threats;
-    assert.equal(total, 200);
+    const { packets, reports, last } = status({ ...threats('n1', 0), ...threats('n2', 1) }).threats;
+    assert.deepEqual([packets, reports], [200, 60]);
     assert.equal(last.length, 20);
     assert.deepEqual(
       last.slice(-2).map(({ node }) => node),

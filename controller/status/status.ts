@@ -2,7 +2,7 @@
 import { DEFAULT_RULE, MAX_THREATS, type PublishedResource } from '../api/keyspace.ts';
 import type { Pod, Rule } from '../api/resources.ts';
 import { CONDITION, type Condition, type NetworkRuleStatus, type RuleHits } from '../api/status.ts';
-import { sumHits } from '../reports/counters.ts';
+import { addCounts, NO_THREATS, sumHits } from '../reports/counters.ts';
 import type { ReportBook } from '../reports/report-book.ts';
 import { programmedCondition, surveyWorkloads } from './programmed.ts';
 
@@ -63,7 +63,7 @@ export function refusedStatus(
     workloads: { desired: 0, programmed: 0 },
     nodes: { desired: 0, programmed: 0 },
     rules: [],
-    threats: { total: 0, last: [] },
+    threats: { ...NO_THREATS, last: [] },
     problems: [],
   };
 }
@@ -97,9 +97,7 @@ function ruleHits({ uid, spec }: Rule, reports: ReportBook): RuleHits[] {
 
 function threatsOf(uid: string, reports: ReportBook): NetworkRuleStatus['threats'] {
   const nodes = [...(reports.threats.get(uid)?.values() ?? [])];
+  const counts = nodes.flatMap(({ earlier, last }) => [earlier, last]).reduce(addCounts, NO_THREATS);
   const last = nodes.flatMap(({ last }) => last.last).sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
-  return {
-    total: nodes.reduce((sum, { earlier, last: { total } }) => sum + earlier + total, 0),
-    last: last.slice(-MAX_THREATS),
-  };
+  return { ...counts, last: last.slice(-MAX_THREATS) };
 }

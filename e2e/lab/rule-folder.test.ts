@@ -19,7 +19,7 @@ status:
     - {type: Accepted, status: 'True', observedGeneration: 3, message: fine}
     - {type: Programmed, status: '${status}', observedGeneration: 3, message: on 1 of 1 nodes}
   rules: [{name: a, hits: 2, lastHit: 2026-01-01T00:00:00Z}]
-  threats: {total: 0, last: []}
+  threats: {packets: 0, reports: 0, last: []}
   problems: [its agent does not report]
 `;
   it('tells the generation in force', () => assert.equal(parseStatus(condition('True')).programmedGeneration, 3));
