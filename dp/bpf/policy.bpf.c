@@ -14,12 +14,14 @@
 #include "verdict.h"
 
 /*
- * The packet at hand, and a copy of its endpoint: the kernel may give the memory of an entry that dp has replaced to
+ * The packet at hand, its flow, and a copy of its endpoint: the kernel may give the memory of an entry that dp has replaced to
  * another. Off the stack. No program of ours interrupts another on its CPU: both run with softirqs off.
  */
 struct work {
 	struct packet packet;
 	struct endpoint endpoint;
+	struct flow_key key;
+	struct flow flow;	/* as it becomes by this packet */
 };
 
 struct {
@@ -46,11 +48,15 @@ static __always_inline bool sends_spoofed(const struct endpoint *endpoint, const
 }
 
 /* The first packet of a flow, or one that begins a flow anew. */
-static __noinline int open_flow(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint,
-				const struct flow_key *key)
+static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 {
+	const struct packet *packet = &work->packet;
+	const struct endpoint *endpoint = &work->endpoint;
+	const struct flow_key *key = &work->key;
 	__u32 direction = packet->direction & 1, now = now_ticks();
-	struct flow flow = {
+	struct flow *flow = &work->flow;
+
+	*flow = (struct flow){
 		.first_seen = now,
 		.last_seen = now,
 		.direction = opener(key, packet, direction),
@@ -61,63 +67,68 @@ static __noinline int open_flow(struct __sk_buff *skb, const struct packet *pack
 	};
 	struct denial *denial = bpf_map_lookup_elem(&denials, key);
 
-	if (sends_spoofed(endpoint, key, &flow))
+	if (sends_spoofed(endpoint, key, flow))
 		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_ADDRESS);
 	/* What its application was denied for says nothing of the next connection on these ports. */
 	if (denial && denial->decision >> 32 == endpoint->epoch && denial->decision & FLOW_UNIDENTIFIED &&
-	    denial->direction == flow.direction) {
-		flow.decision = denial->decision;
-		flow.rule_id = denial->rule_id;
-		return deny(skb, packet, endpoint, key, &flow);
+	    denial->direction == flow->direction) {
+		flow->decision = denial->decision;
+		flow->rule_id = denial->rule_id;
+		return deny(skb, packet, endpoint, key, flow);
 	}
-	note_tcp(&flow, packet, direction);
-	look_at_payload(skb, packet, &flow, direction);
-	decide(endpoint, key, &flow);
-	settle(endpoint, &flow, ACTION_NONE);
+	note_tcp(flow, packet, direction);
+	look_at_payload(skb, packet, flow, direction);
+	decide(endpoint, key, flow);
+	settle(endpoint, flow, ACTION_NONE);
 
-	__u8 action = flow.decision;
+	__u8 action = flow->decision;
 
 	if (action == ACTION_DENY)
-		return deny(skb, packet, endpoint, key, &flow);
+		return deny(skb, packet, endpoint, key, flow);
 	if (action == ACTION_VIOLATE)
-		report_flow(skb, packet, endpoint, key, &flow, direction, 1);
-	if (bpf_map_update_elem(&flows, key, &flow, BPF_ANY))
+		report_flow(skb, packet, endpoint, key, flow, direction, 1);
+	if (bpf_map_update_elem(&flows, key, flow, BPF_ANY))
 		count(COUNTER_FLOWS_LOST);
 	return PASS;
 }
 
 /* A packet that may change what is known or decided of its flow. */
-static __noinline int go_on(struct __sk_buff *skb, const struct packet *packet, const struct endpoint *endpoint,
-			    const struct flow_key *key, struct flow *flow)
+static __noinline int go_on(struct __sk_buff *skb, struct work *work, struct flow *flow)
 {
+	const struct packet *packet = &work->packet;
+	const struct endpoint *endpoint = &work->endpoint;
+	const struct flow_key *key = &work->key;
 	__u32 direction = packet->direction & 1;
-	struct flow next = *flow;
-	__u8 before = next.decision, action;
+	struct flow *next = &work->flow;
 
-	if (next.decision >> 32 != endpoint->epoch && sends_spoofed(endpoint, key, flow))
+	*next = *flow;
+
+	__u8 before = next->decision, action;
+
+	if (next->decision >> 32 != endpoint->epoch && sends_spoofed(endpoint, key, flow))
 		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_ADDRESS);
-	note_tcp(&next, packet, direction);
-	if (next.decision & FLOW_UNIDENTIFIED)
-		look_at_payload(skb, packet, &next, direction);
-	if (next.decision >> 32 != endpoint->epoch || next.application != flow->application ||
-	    (next.seen ^ flow->seen) & SEEN_PAYLOADS) {
-		decide(endpoint, key, &next);
-		settle(endpoint, &next, before);
+	note_tcp(next, packet, direction);
+	if (next->decision & FLOW_UNIDENTIFIED)
+		look_at_payload(skb, packet, next, direction);
+	if (next->decision >> 32 != endpoint->epoch || next->application != flow->application ||
+	    (next->seen ^ flow->seen) & SEEN_PAYLOADS) {
+		decide(endpoint, key, next);
+		settle(endpoint, next, before);
 	}
-	action = next.decision;
+	action = next->decision;
 	/* In place: an update takes a new node first, which a full table evicts flows for. */
 	if (packet->tcp_flags & TCP_SYN)
-		*start_of(flow, direction) = *start_of(&next, direction);
-	__sync_fetch_and_or(&flow->seen, next.seen);
-	if (next.application)
-		flow->application = next.application;
-	flow->name = next.name;
-	flow->rule_id = next.rule_id;
-	*(volatile __u64 *)&flow->decision = next.decision;
+		*start_of(flow, direction) = *start_of(next, direction);
+	__sync_fetch_and_or(&flow->seen, next->seen);
+	if (next->application)
+		flow->application = next->application;
+	flow->name = next->name;
+	flow->rule_id = next->rule_id;
+	*(volatile __u64 *)&flow->decision = next->decision;
 	if (action == ACTION_DENY)
-		return deny(skb, packet, endpoint, key, &next);
+		return deny(skb, packet, endpoint, key, next);
 	if (action != before && action == ACTION_VIOLATE)
-		report_flow(skb, packet, endpoint, key, &next, direction, 1);
+		report_flow(skb, packet, endpoint, key, next, direction, 1);
 	return PASS;
 }
 
@@ -128,19 +139,22 @@ static __always_inline bool is_settled(__u64 decision, const struct packet *pack
 	       !(decision & FLOW_UNIDENTIFIED && packet->payload_bytes);
 }
 
-static __always_inline int police_flow(struct __sk_buff *skb, const struct packet *packet,
-				       const struct endpoint *endpoint)
+static __always_inline int police_flow(struct __sk_buff *skb, struct work *work)
 {
-	struct flow_key key = key_of(packet, packet->direction, endpoint->id);
-	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
+	const struct packet *packet = &work->packet;
+	const struct endpoint *endpoint = &work->endpoint;
+
+	work->key = key_of(packet, packet->direction, endpoint->id);
+
+	struct flow *flow = bpf_map_lookup_elem(&flows, &work->key);
 	__u32 now = now_ticks();
 
 	if (!flow || begins(flow, packet, packet->direction, now))
-		return open_flow(skb, packet, endpoint, &key);
+		return open_flow(skb, work);
 	count_packet(flow, skb, packet->direction, now);
 	if (is_settled(*(volatile __u64 *)&flow->decision, packet, endpoint))
 		return PASS;
-	return go_on(skb, packet, endpoint, &key, flow);
+	return go_on(skb, work, flow);
 }
 
 static __always_inline int police(struct __sk_buff *skb, enum direction direction)
@@ -172,7 +186,7 @@ static __always_inline int police(struct __sk_buff *skb, enum direction directio
 	case PACKET_PASSED:
 		return PASS;
 	case PACKET_FLOW:
-		verdict = police_flow(skb, packet, endpoint);
+		verdict = police_flow(skb, work);
 		if (packet->is_first_fragment)
 			remember_fragment(packet, endpoint, verdict);
 		return verdict;

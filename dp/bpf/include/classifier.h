@@ -161,7 +161,8 @@ __noinline int descend_name(struct search *search, __u32 id)
 
 static __always_inline void descend_names(struct search *search, const struct query *query)
 {
-	struct address_names *known = bpf_map_lookup_elem(&address_names, &query->flow->peer);
+	struct address peer = query->flow->peer;	/* Linux 6.1 takes no key from a global function's argument */
+	struct address_names *known = bpf_map_lookup_elem(&address_names, &peer);
 
 	if (query->name)	/* an address that ended does not cut a flow that it let in */
 		descend_name(search, query->name);
@@ -169,49 +170,47 @@ static __always_inline void descend_names(struct search *search, const struct qu
 		descend_name(search, known->ids[i]);
 }
 
-static __always_inline struct match classify(__u32 policy, const struct query *query)
+/* The caller holds what the search finds, `match` at last: one struct less on a stack that is short. */
+static __always_inline void classify(struct search *search, const struct query *query)
 {
-	struct search search = {
-		.policy = policy,
-		.application = query->application,
-		.match = { .base = NO_RANK, .app = NO_RANK },
-	};
-	void *blob = bpf_map_lookup_elem(&policies, &policy);
+	search->match = (struct match){ .base = NO_RANK, .app = NO_RANK };
+
+	__u32 index = search->policy;
+	void *blob = bpf_map_lookup_elem(&policies, &index);
 
 	if (!blob)
-		return search.match;
+		return;
 
 	struct policy_header *header = record_at(blob, 0);
 	struct table *locals = record_at(blob, 1);	/* header.locals */
 
 	if (!header || !locals)
-		return search.match;
+		return;
 
 	__u32 one = header->one;
 	struct table ports = { header->ports.record, header->ports.count };
 	struct table local = { locals[query->direction & 1].record, locals[query->direction & 1].count };
 
-	search.one = one;
-	search.depth = header->depth;
+	search->one = one;
+	search->depth = header->depth;
 
 	__u32 record = find_address(blob, local, &query->flow->local, one);
 	struct scope *scope = record_at(blob, record);
 
 	if (!scope || !record)
-		return search.match;
+		return;
 
 	struct table peers = { scope->peers.record, scope->peers.count };
 
-	search.names = scope->names;
-	search.segment = find_step(blob, ports, query->key, one) >> 32;
-	search.own = search.segment;
+	search->names = scope->names;
+	search->segment = find_step(blob, ports, query->key, one) >> 32;
+	search->own = search->segment;
 	if (query->application)
-		search.own = find_step(blob, ports, query->application << 24 | query->key, one) >> 32;
-	descend_both(blob, find_address(blob, peers, &query->flow->peer, one), search.segment, search.own, search.depth,
-		     query->application, &search.match);
-	if (search.names.count)
-		descend_names(&search, query);
-	return search.match;
+		search->own = find_step(blob, ports, query->application << 24 | query->key, one) >> 32;
+	descend_both(blob, find_address(blob, peers, &query->flow->peer, one), search->segment, search->own, search->depth,
+		     query->application, &search->match);
+	if (search->names.count)
+		descend_names(search, query);
 }
 
 /* The rule of a rank, or NULL. */

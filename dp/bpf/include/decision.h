@@ -46,15 +46,18 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 	if (has_ports(key->protocol))
 		query.key |= flow->direction == DIRECTION_EGRESS ? key->peer_port : key->local_port;
 
-	struct match match = classify(index, &query);
+	struct search search = { .policy = index, .application = flow->application };
+	struct match *match = &search.match;
 	struct rule *rule;
+
+	classify(&search, &query);
 
 	blob = bpf_map_lookup_elem(&policies, &index);
 	if (!blob)
 		goto decided;
 
-	flow->name = match.name;
-	if (match.app < match.base) {
+	flow->name = match->name;
+	if (match->app < match->base) {
 		if (!is_identified(key, flow)) {
 			action = ACTION_NONE;
 			goto decided;
@@ -64,9 +67,9 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 		 * says: it must neither escape a denial nor be cut where it is allowed.
 		 */
 		if (flow->seen & SEEN_TOO_LATE)
-			match.base = match.app;
+			match->base = match->app;
 	}
-	rule = match.base == NO_RANK ? NULL : rule_at(blob, match.base);
+	rule = match->base == NO_RANK ? NULL : rule_at(blob, match->base);
 	if (rule) {
 		flow->rule_id = rule->id;
 		action = rule->action;

@@ -13,9 +13,7 @@ static __always_inline bool load_payload(struct __sk_buff *skb, const struct pac
 	__u32 bytes = packet->payload_bytes < HEAD_BYTES ? packet->payload_bytes : HEAD_BYTES;
 
 	p->bytes = packet->payload_bytes;
-	/* Else clang 19 tests another copy of it than it hands over. */
-	barrier_var(bytes);
-	return bytes > 0 && bytes <= HEAD_BYTES && !bpf_skb_load_bytes(skb, packet->payload_at, p->head, bytes);
+	return load_some(skb, packet->payload_at, p->head, bytes, HEAD_BYTES);
 }
 
 /* How far into its side's stream a payload begins. */

@@ -37,6 +37,20 @@ static __always_inline __u32 bytes_into(const struct cursor *cur, const void *po
 	return bytes;
 }
 
+/*
+ * Loads `bytes` bytes, of 1 to `most`; answers how many it did. Counted from 0
+ * behind the barrier: Linux 6.1 follows a range that way, but no "not 0".
+ */
+static __always_inline __u32 load_some(struct __sk_buff *skb, __u32 at, void *to, __u32 bytes, __u32 most)
+{
+	__u32 last = bytes - 1;
+
+	barrier_var(last);
+	if (last >= most || bpf_skb_load_bytes(skb, at, to, last + 1))
+		return 0;
+	return last + 1;
+}
+
 enum packet_kind {
 	PACKET_INVALID,
 	PACKET_PASSED,		/* address resolution: never policed */

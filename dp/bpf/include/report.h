@@ -98,10 +98,7 @@ static __noinline int emit(struct __sk_buff *skb, const struct packet *packet, c
 	event->icmp_code = packet->icmp_code;
 	__builtin_memcpy(event->mac, packet->mac, sizeof(event->mac));
 	__builtin_memset(event->captured, 0, sizeof(event->captured));
-	barrier_var(bytes);
-	if (bytes == 0 || bytes > CAPTURED_BYTES || bpf_skb_load_bytes(skb, 0, event->captured, bytes))
-		bytes = 0;
-	event->captured_bytes = bytes;
+	event->captured_bytes = load_some(skb, 0, event->captured, bytes, CAPTURED_BYTES);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

@@ -37,8 +37,10 @@ int classify_question(struct __sk_buff *skb __attribute__((unused)))
 		.key = flow->protocol << 16 | flow->peer_port,
 		.direction = DIRECTION_EGRESS,
 	};
+	struct search search = { .policy = flow->endpoint };
 
-	return classify(flow->endpoint, &query).base;
+	classify(&search, &query);
+	return search.match.base;
 }
 
 static __always_inline void take_next_port(struct __sk_buff *skb)
