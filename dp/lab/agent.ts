@@ -7,6 +7,7 @@ import { Changes } from './waiting.ts';
 
 const AF_UNIX = 1;
 const FULL_MS = 1;
+const AGAIN_MS = 5;
 
 type OfKind<Kind extends Report['kind']> = Report & { readonly kind: Kind };
 
@@ -70,8 +71,16 @@ export class Agent implements AsyncDisposable {
   /** Waits until dp has carried out all that was sent before. */
   async settled(): Promise<void> {
     const sequence = Math.floor(Math.random() * 2 ** 32);
-    await this.send({ ctrl_keep_alive: { seq_num: sequence } });
-    await this.next('keepAlive', (report) => report.sequence === sequence);
+    let isSettled = false;
+    const answered = this.next('keepAlive', (report) => report.sequence === sequence).finally(() => {
+      isSettled = true;
+    });
+    // Again, since dp does not wait for a client that reads too slowly: the answer may be lost.
+    while (!isSettled) {
+      await this.send({ ctrl_keep_alive: { seq_num: sequence } });
+      await Promise.race([answered, sleep(AGAIN_MS)]);
+    }
+    await answered;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

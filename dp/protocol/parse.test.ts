@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { rule } from '../bpf/rules.ts';
-import { COMMAND_NAMES, type CommandName, commandNumber, commandOfNumber } from './commands.ts';
+import { anyDatagram, GOOD_BODIES } from './any-datagram.ts';
+import { COMMAND_NAMES, commandNumber, commandOfNumber } from './commands.ts';
 import { type Parsed, parseCommands } from './parse.ts';
 import { ERROR_CODE } from './reports.ts';
 
@@ -19,27 +20,12 @@ const policy = (change: object = {}) => ({
   ...change,
 });
 
-/** A body of each command that is right. */
-const GOOD: { readonly [Name in CommandName]: object } = {
-  ctrl_cfg_policy: policy(),
-  ctrl_add_mac: { iface: 'veth0', mac: MAC, ucmac: '', bcmac: '', oldmac: '', pmac: '', pips: [{ ip: '10.0.0.5' }] },
-  ctrl_del_mac: { iface: 'veth0', mac: MAC },
-  ctrl_cfg_mac: { macs: [MAC], tap: true, apps: [{ ip_proto: 6, port: 80, app: 100, server: 0 }] },
-  ctrl_cfg_set_fqdn: { fqdn_name: 'api.example.com', vhost: false, fqdn_ips: ['192.0.2.1', '2001:db8::1'] },
-  ctrl_cfg_del_fqdn: { names: ['api.example.com'] },
-  ctrl_add_tap_port: { netns: '/proc/1/ns/net', iface: 'eth0', epmac: MAC },
-  ctrl_add_nfq_port: { netns: '/proc/1/ns/net', iface: 'eth0', qnum: 0, epmac: MAC, jumboframe: false },
-  ctrl_cfg_internal_net: { flag: 3, subnet_addr: [{ ip: '10.0.0.0', mask: '255.0.0.0' }] },
-  ctrl_bld_dlp: { flag: 3, dir: 3, mac: [MAC], delmac: [], dlp_rules: [{ name: 'x', id: 1, patterns: ['x'] }] },
-  ctrl_cfg_dlp: { flag: 3, mac: [MAC], dlp_rule_names: [{ id: 1, action: 2 }], waf_rule_names: [], rule_ids: [1] },
-  ctrl_sys_conf: { xff_enabled: true },
-  ctrl_keep_alive: { seq_num: 7 },
-};
-
 describe('a command', () => {
   for (const name of COMMAND_NAMES)
     it(`${name} is read as it was sent`, () => {
-      assert.deepEqual(parse(JSON.stringify({ [name]: GOOD[name] })), [{ command: { name, body: GOOD[name] } }]);
+      assert.deepEqual(parse(JSON.stringify({ [name]: GOOD_BODIES[name] })), [
+        { command: { name, body: GOOD_BODIES[name] } },
+      ]);
     });
   it('has a number, and the number the command', () => {
     assert.deepEqual(
@@ -206,22 +192,9 @@ describe('what is wrong is said', () => {
 });
 
 describe('any datagram', () => {
-  /** JSON that is nearly a command: members of the schemas with values of any kind. */
-  const value = fc.oneof({ weight: 3, arbitrary: fc.jsonValue() }, fc.constantFrom(...Object.values(GOOD)));
-  const members = Object.keys(
-    Object.assign({}, ...Object.values(GOOD), rule({ peer: 'fqdn:a.test', apps: { HTTP: 1 } })),
-  );
-  const body = fc.dictionary(fc.constantFrom(...members), value, { maxKeys: 8 });
-  const nearly = fc.dictionary(fc.constantFrom(...COMMAND_NAMES, 'ctrl_x'), fc.oneof(body, value), { maxKeys: 3 });
-  const datagrams = fc.oneof(
-    fc.uint8Array({ maxLength: 300 }),
-    fc.json().map((text) => Buffer.from(text)),
-    nearly.map((message) => Buffer.from(JSON.stringify(message))),
-  );
-
   it('is answered with commands or errors, each with words', () => {
     fc.assert(
-      fc.property(datagrams, (datagram) => {
+      fc.property(anyDatagram, (datagram) => {
         const parsed = parseCommands(datagram);
         assert.ok(parsed.length > 0);
         for (const one of parsed) assert.ok('command' in one || one.error.message.length > 5);
