@@ -8,6 +8,8 @@ import { after, describe, it } from 'node:test';
 import { rule } from './bpf/rules.ts';
 import { DpProcess } from './lab/dp-process.ts';
 import { Lab, WORKLOAD } from './lab/lab.ts';
+import { sendLarge } from './lab/large.ts';
+import { ERROR_CODE } from './protocol/reports.ts';
 
 const run = (...options: string[]) =>
   spawnSync(process.execPath, [`${import.meta.dirname}/main.ts`, ...options], { encoding: 'utf8' });
@@ -178,6 +180,16 @@ describe('dp', () => {
     await client.settled();
     await using agent = lab.agent();
     await agent.ask({ ctrl_nonsense: {} }, 'error');
+    await dp.stop();
+  });
+  it('says how many reports were lost while the agent was away too long', async () => {
+    await using dp = await lab.start();
+    sendLarge(lab.listen, '{"ctrl_keep_alive": {"seq_num": 1}}', 5000);
+    await using agent = lab.agent();
+    const { text } = await agent.next('error', ({ code }) => code === ERROR_CODE.reportsLost);
+    assert.match(text, /^\d+ reports lost in the last 2 s: there were more than can be sent$/);
+    assert.ok(Number.parseInt(text, 10) > 0);
+    await dp.said('reports lost');
     await dp.stop();
   });
 });
