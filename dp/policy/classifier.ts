@@ -56,13 +56,15 @@ export class PolicyTooLarge extends Error {
 
 /** What the kernel side walks at most: 2^18 address intervals, and 16 kinds of local address. */
 export const LIMITS = { intervals: (1 << 18) - 1, locals: 16 } as const;
+/** As many as groups of addresses need; rules that overlap need three times as many. */
+const NODES_PER_RULE = 8;
 export const DIRECTIONS = ['egress', 'ingress'] as const;
 
 /** Throws PolicyTooLarge where the rules exceed what the kernel side walks. */
 export function compileClassifier(rules: readonly Rule[]): Classifier {
   const segments = segmentsOf(rules);
   if (!segments) throw new PolicyTooLarge(`more than ${2 ** NUMBER_BITS} port segments`);
-  const pool = new NodePool();
+  const pool = new NodePool(rules.length * NODES_PER_RULE);
   const coverage = rules.map((rule) => coverageOf(segments, rule));
   const depth = treeDepth(segments.starts.length);
   const newTree = () => new PortTree(depth, pool, coverage);

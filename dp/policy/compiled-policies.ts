@@ -1,5 +1,4 @@
 // Compiles policies, and keeps the last ones, so that a change of one costs what it changes.
-import type { PolicyRule } from '../protocol/commands.ts';
 import { amendClassifier } from './amendment.ts';
 import { type Classifier, compileClassifier, type Rule } from './classifier.ts';
 import { classifierRules } from './compile.ts';
@@ -10,8 +9,8 @@ const MAX_KEPT_BYTES = 1 << 26;
 /** Of a rule as the classifier has it. */
 const RULE_BYTES = 600;
 
-/** `rulesOf`: what each rule of the policy became. */
-type Compiled = { readonly classifier: Classifier; readonly rulesOf: WeakMap<PolicyRule, readonly Rule[]> };
+/** `rules`: what each rule of the policy became. */
+type Compiled = { readonly classifier: Classifier; readonly rules: readonly (readonly Rule[])[] };
 
 export class CompiledPolicies {
   readonly #nameId: (fqdn: string) => number;
@@ -27,16 +26,25 @@ export class CompiledPolicies {
   /** The blob of a policy that came out of `before`, if out of any. Throws PolicyTooLarge. */
   compile(policy: Policy, before: Policy | undefined): Uint8Array {
     const known = before && this.#kept.get(before);
-    const rulesOf = known?.rulesOf ?? new WeakMap<PolicyRule, readonly Rule[]>();
-    const rules = policy.rules.flatMap((rule) => {
-      const found = rulesOf.get(rule) ?? classifierRules(rule, this.#nameId);
-      rulesOf.set(rule, found);
-      return found;
-    });
-    const classifier = (known && amendClassifier(known.classifier, rules)) ?? compileClassifier(rules);
+    const rules = this.#rulesOf(policy, before, known?.rules ?? []);
+    const all = rules.flat();
+    const classifier = (known && amendClassifier(known.classifier, all)) ?? compileClassifier(all);
     if (before) this.#forget(before);
-    this.#keep(policy, { classifier, rulesOf });
+    this.#keep(policy, { classifier, rules });
     return classifier.blob;
+  }
+
+  /** Those that were there before as they were: both policies are in order of id. */
+  #rulesOf(
+    policy: Policy,
+    before: Policy | undefined,
+    known: readonly (readonly Rule[])[],
+  ): readonly (readonly Rule[])[] {
+    let at = 0;
+    return policy.rules.map((rule) => {
+      while ((before?.rules[at]?.id ?? rule.id) < rule.id) at += 1;
+      return (before?.rules[at] === rule && known[at]) || classifierRules(rule, this.#nameId);
+    });
   }
 
   #keep(policy: Policy, compiled: Compiled): void {

@@ -6,10 +6,9 @@ export const NONE = 0xffffffff;
 /** The tree without rules; as a record it is the blob's header. */
 export const EMPTY = 0;
 
-/** Room for so many at first: growing from less costs more than it saves. */
-const INITIAL_RECORDS = 1 << 16;
-const INITIAL_SLOTS = 1 << 17;
-const MIN_SLACK_RECORDS = 1 << 10;
+const MIN_RECORDS = 1 << 10;
+/** 8 MiB: where more are expected, it still grows by itself. */
+const MAX_EXPECTED = 1 << 19;
 
 /** Grows by nodes; those that are there never change. */
 export class NodeList {
@@ -17,14 +16,14 @@ export class NodeList {
   words: Uint32Array;
   #end: number;
 
-  constructor(words = new Uint32Array(INITIAL_RECORDS * RECORD_WORDS), end = HEADER_RECORDS) {
+  constructor(words: Uint32Array, end = HEADER_RECORDS) {
     this.words = words;
     this.#end = end;
   }
 
   /** A list that continues a copy of these. */
   static from(nodes: Uint32Array): NodeList {
-    const words = new Uint32Array(nodes.length + MIN_SLACK_RECORDS * RECORD_WORDS);
+    const words = new Uint32Array(nodes.length + MIN_RECORDS * RECORD_WORDS);
     words.set(nodes);
     return new NodeList(words, nodes.length / RECORD_WORDS);
   }
@@ -65,9 +64,16 @@ export const isEmpty = (left: number, right: number, base: number, app: number):
 
 /** Keeps each distinct node once: trees share every subtree that they can. */
 export class NodePool {
-  readonly list = new NodeList();
-  #slots = new Uint32Array(INITIAL_SLOTS);
+  readonly list: NodeList;
+  #slots: Uint32Array;
   #count = 0;
+
+  /** `expected` nodes fit before it has to grow. */
+  constructor(expected: number) {
+    const records = Math.max(MIN_RECORDS, Math.min(expected, MAX_EXPECTED));
+    this.list = new NodeList(new Uint32Array((HEADER_RECORDS + records) * RECORD_WORDS));
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * records)));
+  }
 
   /** The record of the node with these parts. */
   intern(left: number, right: number, base: number, app: number): number {
