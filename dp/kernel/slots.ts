@@ -19,6 +19,7 @@ export class PolicySlots {
   readonly #datapath: Datapath;
   readonly #slots = new Map<number, Slot>();
   readonly #byDigest = new Map<string, number>();
+  readonly #digests = new WeakMap<Uint8Array, string>();
 
   /** `inUse`: the indexes that an earlier dp's workloads have, once each workload. */
   constructor(datapath: Datapath, inUse: readonly number[]) {
@@ -32,7 +33,7 @@ export class PolicySlots {
 
   /** The index of a policy with this blob, for one more workload. Throws PoliciesFull, or the kernel's error. */
   take(blob: Uint8Array): number {
-    const digest = createHash('sha256').update(blob).digest('base64');
+    const digest = this.#digestOf(blob);
     const same = this.#byDigest.get(digest);
     const slot = same === undefined ? undefined : this.#slots.get(same);
     if (same !== undefined && slot) {
@@ -44,6 +45,13 @@ export class PolicySlots {
     this.#slots.set(index, { users: 1, digest });
     this.#byDigest.set(digest, index);
     return index;
+  }
+
+  /** A command's workloads have the very same blob. */
+  #digestOf(blob: Uint8Array): string {
+    const digest = this.#digests.get(blob) ?? createHash('sha256').update(blob).digest('base64');
+    this.#digests.set(blob, digest);
+    return digest;
   }
 
   /** One workload less has it. With the last it leaves the kernel, but only once no packet can be in the middle of it. */
