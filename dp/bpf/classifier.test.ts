@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Policy } from '../policy/policy.ts';
+import { changePolicy, type Policy } from '../policy/policy.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { ACTION, DIRECTION } from '../protocol/values.ts';
+import { ACTION, DIRECTION, POLICY_COMMAND, type PolicyCommand } from '../protocol/values.ts';
 import { ADDRESSES_OF_NAMES, anyPolicy, anyTrial, namesOf as namesOfSmall } from './any-policy.ts';
 import { Comparison, type Trial } from './comparison.ts';
 import { Harness } from './harness.ts';
@@ -32,7 +32,7 @@ describe('a large policy', () => {
       const r = random(i + 1);
       const policy = { ...settings[name], rules: respelled(SETS[name](RULES, r), r) };
       const workload = harness.workload();
-      const comparison = new Comparison(workload, policy, namesOf);
+      const comparison = Comparison.enforce(workload, policy, namesOf);
       for (const trial of trialsNear(policy.rules, TRIALS, r)) {
         const difference = comparison.difference(trial);
         if (difference) assert.fail(`${difference}\n${JSON.stringify(smallest(policy, trial))}`);
@@ -47,7 +47,7 @@ describe('a large policy', () => {
   function smallest(policy: Policy, trial: Trial): readonly PolicyRule[] {
     const workload = harness.workload();
     const differs = (rules: readonly PolicyRule[]) =>
-      new Comparison(workload, { ...policy, rules }, namesOf).difference(trial) !== undefined;
+      Comparison.enforce(workload, { ...policy, rules }, namesOf).difference(trial) !== undefined;
     let { rules } = policy;
     for (let size = Math.ceil(rules.length / 2); ; size = Math.ceil(size / 2)) {
       for (let at = 0; at < rules.length; ) {
@@ -60,6 +60,39 @@ describe('a large policy', () => {
   }
 });
 
+describe('a policy that is changed rule by rule', () => {
+  const [POLICY_RULES, CHANGES, TRIALS_EACH] = [300, 50, 100];
+  for (const [i, name] of (['overlapping', 'named', 'mixed'] as const).entries())
+    it(`of ${POLICY_RULES} ${name} rules decides as a plain loop does after each change`, (t) => {
+      const r = random(100 + i);
+      const workload = harness.workload();
+      const header = { defact: ACTION.deny, dir: DIRECTION.both, mac: [workload.mac] };
+      const pool = respelled(SETS[name](2 * POLICY_RULES, r), r);
+      let policy: Policy | undefined;
+      let verdicts = 0;
+      const change = (cmd: PolicyCommand, rules: PolicyRule[]): void => {
+        policy = changePolicy(policy, { ...header, cmd, rules });
+        workload.enforce({ ...header, cmd, rules });
+        if (!policy) return;
+        const comparison = new Comparison(workload, policy, namesOf);
+        for (const trial of trialsNear([...policy.rules, ...rules], TRIALS_EACH, r))
+          assert.equal(comparison.difference(trial), undefined, `after cmd ${cmd} of ${JSON.stringify(rules)}`);
+        verdicts += comparison.verdicts;
+      };
+      const some = (rules: readonly PolicyRule[]) => rules.filter(() => r(rules.length) < 3);
+
+      change(POLICY_COMMAND.add, pool.slice(0, POLICY_RULES));
+      for (let n = 0; n < CHANGES; n++) {
+        const removed = some(policy?.rules ?? []);
+        if (removed.length > 0) change(POLICY_COMMAND.del, removed);
+        // Others' bodies under known ids, and ids that were not there.
+        const changed = some(pool).map((rule) => ({ ...(pool[r(pool.length)] ?? rule), id: rule.id }));
+        change(POLICY_COMMAND.mod, changed);
+      }
+      t.diagnostic(`${verdicts} verdicts`);
+    });
+});
+
 describe('any small policy', () => {
   const workload = harness.workload();
   for (const [name, addresses] of ADDRESSES_OF_NAMES) harness.setName(name, [...addresses]);
@@ -68,7 +101,7 @@ describe('any small policy', () => {
     let verdicts = 0;
     const connections = fc.array(anyTrial, { minLength: 1, maxLength: 80, size: 'max' });
     const property = fc.property(anyPolicy, connections, (policy, trials) => {
-      const comparison = new Comparison(workload, policy, namesOfSmall);
+      const comparison = Comparison.enforce(workload, policy, namesOfSmall);
       for (const trial of trials) assert.equal(comparison.difference(trial), undefined);
       assert.equal(comparison.hitsDifference(), undefined);
       verdicts += comparison.verdicts;

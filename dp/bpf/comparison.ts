@@ -43,13 +43,18 @@ export class Comparison {
   /** Of these, what became of them: a comparison means little where all go one way. */
   readonly tally = { dropped: 0, byRule: 0, undecided: 0 };
 
-  /** Puts the policy in force for the workload. */
+  /** `policy`: what is in force for the workload. */
   constructor(workload: Workload, policy: Policy, namesOf: (address: string) => readonly string[] = () => []) {
     this.#workload = workload;
     this.#policy = policy;
     this.#decide = referenceClassifier(policy);
     this.#namesOf = namesOf;
+  }
+
+  /** Puts a whole policy in force for the workload. */
+  static enforce(...[workload, policy, namesOf]: ConstructorParameters<typeof Comparison>): Comparison {
     workload.enforce({ defact: policy.defaultAction, dir: policy.directions, rules: [...policy.rules] });
+    return new Comparison(workload, policy, namesOf);
   }
 
   /** In words, where the two differ. */
