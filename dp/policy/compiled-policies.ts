@@ -1,4 +1,4 @@
-// Compiles policies, and keeps the last ones, so that a change of one costs what it changes.
+// Compiles policies, and keeps the last large ones, so that a change of one costs what it changes.
 import { amendClassifier } from './amendment.ts';
 import { type Classifier, compileClassifier, type Rule } from './classifier.ts';
 import { classifierRules } from './compile.ts';
@@ -6,6 +6,8 @@ import type { Policy } from './policy.ts';
 
 /** Bytes that are kept, about: more than this, and the longest unused go. */
 const MAX_KEPT_BYTES = 1 << 26;
+/** Smaller policies are compiled in some 20 ms, and what a node has many of is not worth its memory. */
+const MIN_KEPT_RULES = 3000;
 /** Of a rule as the classifier has it. */
 const RULE_BYTES = 600;
 
@@ -14,13 +16,15 @@ type Compiled = { readonly classifier: Classifier; readonly rules: readonly (rea
 
 export class CompiledPolicies {
   readonly #nameId: (fqdn: string) => number;
+  readonly #minKeptRules: number;
   /** By policy, the longest unused first. */
   readonly #kept = new Map<Policy, Compiled>();
   #bytes = 0;
 
   /** `nameId` gives the id of a domain name, always the same. */
-  constructor(nameId: (fqdn: string) => number) {
+  constructor(nameId: (fqdn: string) => number, minKeptRules = MIN_KEPT_RULES) {
     this.#nameId = nameId;
+    this.#minKeptRules = minKeptRules;
   }
 
   /** The blob of a policy that came out of `before`, if out of any. Throws PolicyTooLarge. */
@@ -30,7 +34,7 @@ export class CompiledPolicies {
     const all = rules.flat();
     const classifier = (known && amendClassifier(known.classifier, all)) ?? compileClassifier(all);
     if (before) this.#forget(before);
-    this.#keep(policy, { classifier, rules });
+    if (policy.rules.length >= this.#minKeptRules) this.#keep(policy, { classifier, rules });
     return classifier.blob;
   }
 
