@@ -184,6 +184,11 @@ export class Workload {
     );
   }
 
+  /** Packets dropped for a reason: of `reason` in abi.h. */
+  drops(why: number): bigint {
+    return this.harness.datapath.drops.get({ endpoint: this.id, reason: why })?.packets ?? 0n;
+  }
+
   events(): Event[] {
     return this.harness.events().filter(({ key }) => key.endpoint === this.id);
   }

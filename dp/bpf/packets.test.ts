@@ -7,7 +7,7 @@ import type { PolicyRule } from '../protocol/commands.ts';
 import { DIRECTION, PROTOCOL } from '../protocol/values.ts';
 import { Harness, type Verdict, type Workload } from './harness.ts';
 import { EXTENSION, ethernet, type IpOptions, icmp, ip, TCP_FLAG, tcp, udp, VLAN } from './packets.ts';
-import { rule } from './rules.ts';
+import { EVERYTHING, rule } from './rules.ts';
 
 const PEER = '10.1.0.9';
 const PEER6 = 'fd01::9';
@@ -22,18 +22,12 @@ after(() => harness[Symbol.dispose]());
 
 /** Whose entry is also the interface’s own. */
 const owner = harness.workload({ rules: [rule()] });
-const everything = [rule({ id: 1 }), rule({ id: 2, direction: 'ingress' })].flatMap((v4) => [
-  v4,
-  rule({ id: v4.id + 2, direction: v4.ingress ? 'ingress' : 'egress', family: 6 }),
-]);
 const allowing = (...rules: PolicyRule[]) => harness.workload({ rules });
-const allowingAll = () => harness.workload({ rules: everything });
+const allowingAll = () => harness.workload({ rules: [...EVERYTHING] });
 
 const syn = (port: number) => tcp({ sourcePort: 40_000, destinationPort: port, flags: TCP_FLAG.syn });
 const synTo = (workload: Workload, port: number, options = {}, peer = PEER) =>
   workload.send(ip(workload.ends(peer, 'out'), PROTOCOL.tcp, syn(port), options));
-const drops = (workload: Workload, why: number): bigint =>
-  harness.datapath.drops.get({ endpoint: workload.id, reason: why })?.packets ?? 0n;
 
 describe('a source MAC that is not the workload’s', () => {
   const spoofed = (mac: string) => ip({ ...owner.ends(PEER, 'out'), sourceMac: mac }, PROTOCOL.tcp, syn(443));
@@ -44,9 +38,9 @@ describe('a source MAC that is not the workload’s', () => {
   ];
   for (const { says, mac } of cases)
     it(`is dropped and counted: one ${says}`, () => {
-      const before = drops(owner, reason.spoofedMac);
+      const before = owner.drops(reason.spoofedMac);
       assert.equal(owner.send(spoofed(mac)), 'drop');
-      assert.equal(drops(owner, reason.spoofedMac), before + 1n);
+      assert.equal(owner.drops(reason.spoofedMac), before + 1n);
     });
   it('is reported with that MAC', () => {
     const [event] = owner.events();
@@ -109,7 +103,7 @@ describe('an Ethernet type that is not IP', () => {
   it('is dropped, counted and reported under one, even one that allows everything', () => {
     const workload = allowingAll();
     assert.equal(workload.send(lldp(workload)), 'drop');
-    assert.equal(drops(workload, reason.unsupportedProtocol), 1n);
+    assert.equal(workload.drops(reason.unsupportedProtocol), 1n);
     assert.equal(workload.events()[0]?.reason, reason.unsupportedProtocol);
   });
   it('passes in the direction that is not policed', () => {
@@ -159,13 +153,13 @@ describe('IP headers', () => {
   it('of IPv6 with more are invalid', () => {
     const workload = allowingAll();
     assert.equal(synTo(workload, 443, { extensions: Array(7).fill(destination) }, PEER6), 'drop');
-    assert.equal(drops(workload, reason.invalidPacket), 1n);
+    assert.equal(workload.drops(reason.invalidPacket), 1n);
   });
   it('of IPv6 with IPv4 addresses inside are invalid: no rule for these is meant', () => {
     const workload = allowing(rule());
     const ends = { ...workload.ends(PEER6, 'out'), source: '::ffff:10.0.0.5', destination: '::ffff:10.1.0.9' };
     assert.equal(workload.send(ip(ends, PROTOCOL.tcp, syn(443))), 'drop');
-    assert.equal(drops(workload, reason.invalidPacket), 1n);
+    assert.equal(workload.drops(reason.invalidPacket), 1n);
   });
   const broken = [
     { says: 'version 5 in IPv4', peer: PEER, change: { 14: 0x55 } },
@@ -183,7 +177,7 @@ describe('IP headers', () => {
       const frame = ip(workload.ends(peer, 'out'), PROTOCOL.tcp, syn(443));
       for (const [at, byte] of Object.entries(change)) frame[Number(at)] = byte;
       assert.equal(workload.send(frame), 'drop');
-      assert.equal(drops(workload, reason.invalidPacket), 1n);
+      assert.equal(workload.drops(reason.invalidPacket), 1n);
     });
   it('do not make the padding of a short frame a payload', () => {
     const workload = harness.workload();
@@ -238,165 +232,6 @@ describe('a frame cut short', () => {
       const frame = frameOf(workload);
       for (let bytes = SHORTEST; bytes <= frame.length; bytes++)
         assert.equal(workload.send(frame.subarray(0, bytes)), 'pass', `${bytes} of ${frame.length} bytes`);
-    });
-  }
-});
-
-describe('fragments', () => {
-  const datagram = udp({ sourcePort: 40_000, destinationPort: 53 }, new Uint8Array(56));
-  /** The verdicts of the pieces of one datagram, from `from` on. */
-  const pieces = (workload: Workload, id: number, peer: string, from = 0) =>
-    [0, 24, 48].slice(from).map((offset) => {
-      const fragment = { id, offset, isLast: offset === 48 };
-      return workload.send(
-        ip(workload.ends(peer, 'out'), PROTOCOL.udp, datagram.subarray(offset, offset + 24), { fragment }),
-      );
-    });
-  for (const [peer, family] of [
-    [PEER, 4],
-    [PEER6, 6],
-  ] as const) {
-    it(`pass with their first one, IPv${family}`, () => {
-      assert.deepEqual(pieces(allowing(rule({ ports: 'udp/53', family })), 1, peer), ['pass', 'pass', 'pass']);
-    });
-    it(`are dropped with their first one, IPv${family}`, () => {
-      assert.deepEqual(pieces(allowing(rule({ ports: 'udp/54', family })), 1, peer), ['drop', 'drop', 'drop']);
-    });
-    it(`are dropped and counted where their first one was not seen, IPv${family}`, () => {
-      const workload = allowingAll();
-      assert.deepEqual(pieces(workload, 1, peer, 1), ['drop', 'drop']);
-      assert.equal(drops(workload, reason.orphanFragment), 2n);
-    });
-    it(`of another packet are not let through by it, IPv${family}`, () => {
-      const workload = allowingAll();
-      pieces(workload, 1, peer);
-      assert.deepEqual(pieces(workload, 2, peer, 1), ['drop', 'drop']);
-    });
-  }
-  it('pass unseen where there is no policy', () => {
-    assert.deepEqual(pieces(harness.workload(), 1, PEER, 1), ['pass', 'pass']);
-  });
-  it('pass in the direction that is not policed', () => {
-    assert.deepEqual(pieces(harness.workload({ dir: DIRECTION.ingress }), 1, PEER, 1), ['pass', 'pass']);
-  });
-  it('of IPv6 follow a first one that has an extension header of its own', () => {
-    const workload = allowing(rule({ ports: 'udp/53', family: 6 }));
-    const ends = workload.ends(PEER6, 'out');
-    const fragment = { id: 9, offset: 0, isLast: false };
-    assert.equal(
-      workload.send(ip(ends, PROTOCOL.udp, datagram.subarray(0, 24), { fragment, extensions: [destination] })),
-      'pass',
-    );
-    const last = { id: 9, offset: 32, isLast: true };
-    assert.equal(workload.send(ip(ends, destination, datagram.subarray(24), { fragment: last })), 'pass');
-  });
-  it('too small for the ports are invalid, and so is what follows', () => {
-    const workload = allowingAll();
-    const ends = workload.ends(PEER, 'out');
-    const tiny = { id: 3, offset: 0, isLast: false };
-    assert.equal(workload.send(ip(ends, PROTOCOL.tcp, syn(443).subarray(0, 8), { fragment: tiny })), 'drop');
-    const rest = { id: 3, offset: 8, isLast: true };
-    assert.equal(workload.send(ip(ends, PROTOCOL.tcp, syn(443).subarray(8), { fragment: rest })), 'drop');
-  });
-});
-
-describe('an ICMP error', () => {
-  const ROUTER = '10.9.9.9';
-  const ROUTER6 = 'fd09::9';
-  const ports = { sourcePort: 40_000, destinationPort: 443 };
-  const behindEthernet = (frame: Uint8Array, bytes = frame.length) => frame.subarray(14, 14 + bytes);
-  const tooBig = (workload: Workload, quoted: Uint8Array) =>
-    workload.receive(ip(workload.ends(ROUTER, 'in'), PROTOCOL.icmp, icmp(3, 4, 1400, quoted)));
-  const tooBig6 = (workload: Workload, quoted: Uint8Array) =>
-    workload.receive(ip(workload.ends(ROUTER6, 'in'), PROTOCOL.icmpv6, icmp(2, 0, 1400, quoted)));
-
-  it('about an allowed connection passes, from whatever router', () => {
-    const workload = allowing(rule({ ports: 'tcp/443' }));
-    const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
-    workload.send(frame);
-    assert.equal(tooBig(workload, behindEthernet(frame)), 'pass');
-    assert.equal(tooBig(workload, behindEthernet(frame, 28)), 'pass', 'eight bytes of transport are enough');
-  });
-  it('about an allowed connection of IPv6 passes', () => {
-    const workload = allowing(rule({ ports: 'tcp/443', family: 6 }));
-    const frame = ip(workload.ends(PEER6, 'out'), PROTOCOL.tcp, syn(443));
-    workload.send(frame);
-    assert.equal(tooBig6(workload, behindEthernet(frame)), 'pass');
-  });
-  it('about a packet of its own that the workload answers passes on the way out', () => {
-    const workload = allowing(rule({ direction: 'ingress', ports: 'udp/443' }));
-    const frame = ip(workload.ends(PEER, 'in'), PROTOCOL.udp, udp(ports));
-    assert.equal(workload.receive(frame), 'pass');
-    const unreachable = ip(workload.ends(PEER, 'out'), PROTOCOL.icmp, icmp(3, 3, 0, behindEthernet(frame)));
-    assert.equal(workload.send(unreachable), 'pass');
-  });
-  it('about an echo passes', () => {
-    const workload = allowing(rule({ ports: 'icmp' }));
-    const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.icmp, icmp(8, 0, 0x00070001));
-    workload.send(frame);
-    assert.equal(tooBig(workload, behindEthernet(frame)), 'pass');
-  });
-  it('about no connection is dropped and counted, even where ICMP is allowed', () => {
-    const workload = allowingAll();
-    const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
-    assert.equal(tooBig(workload, behindEthernet(frame)), 'drop');
-    assert.equal(drops(workload, reason.strayIcmpError), 1n);
-  });
-  it('about a connection the other way round is dropped', () => {
-    const workload = allowing(rule({ ports: 'tcp/443' }));
-    workload.send(ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443)));
-    const reversed = ip(
-      workload.ends(PEER, 'in'),
-      PROTOCOL.tcp,
-      tcp({ sourcePort: 443, destinationPort: 40_000, flags: 2 }),
-    );
-    assert.equal(tooBig(workload, behindEthernet(reversed)), 'drop');
-  });
-  it('about a connection of another workload is dropped', () => {
-    const [workload, other] = [allowing(rule({ ports: 'tcp/443' })), allowingAll()];
-    const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
-    workload.send(frame);
-    assert.equal(tooBig(other, behindEthernet(frame)), 'drop');
-  });
-  it('that quotes nothing, or rubbish, is dropped', () => {
-    const workload = allowingAll();
-    assert.equal(tooBig(workload, new Uint8Array()), 'drop');
-    assert.equal(tooBig(workload, new Uint8Array(28).fill(0xff)), 'drop');
-  });
-  it('passes where there is no policy', () => {
-    assert.equal(tooBig(harness.workload(), new Uint8Array()), 'pass');
-  });
-});
-
-describe('an echo', () => {
-  const echoes = [
-    { name: 'ICMP', peer: PEER, protocol: PROTOCOL.icmp, request: 8, reply: 0, ports: 'icmp', family: 4 },
-    { name: 'ICMPv6', peer: PEER6, protocol: PROTOCOL.icmpv6, request: 128, reply: 129, ports: 'icmpv6', family: 6 },
-  ] as const;
-  for (const { name, peer, protocol, request, reply, ports, family } of echoes) {
-    const out = (workload: Workload, type: number, id: number) =>
-      workload.send(ip(workload.ends(peer, 'out'), protocol, icmp(type, 0, id << 16)));
-    const back = (workload: Workload, type: number, id: number) =>
-      workload.receive(ip(workload.ends(peer, 'in'), protocol, icmp(type, 0, id << 16)));
-
-    it(`of ${name} is answered where it is allowed`, () => {
-      const workload = allowing(rule({ ports, family }));
-      assert.equal(out(workload, request, 7), 'pass');
-      assert.equal(back(workload, reply, 7), 'pass');
-    });
-    it(`of ${name} is not answered where nobody asked, or by another identifier`, () => {
-      const workload = allowing(rule({ ports, family }));
-      assert.equal(back(workload, reply, 7), 'drop');
-      out(workload, request, 7);
-      assert.equal(back(workload, reply, 8), 'drop');
-    });
-    it(`of ${name} does not let the other side ask`, () => {
-      const workload = allowing(rule({ ports, family }));
-      out(workload, request, 7);
-      assert.equal(back(workload, request, 7), 'drop');
-    });
-    it(`of ${name} is denied by default`, () => {
-      assert.equal(out(allowing(), request, 7), 'drop');
     });
   }
 });

@@ -71,3 +71,9 @@ function portsOf(text: string): Pick<PolicyRule, 'proto' | 'port' | 'portr'> {
 
 const protocols: Readonly<Record<string, number>> = PROTOCOL;
 const protocolOf = (name: string): number => protocols[name] ?? Number(name);
+
+/** Rules that allow all of both families, in both directions. */
+export const EVERYTHING: readonly PolicyRule[] = ([4, 6] as const).flatMap((family) => [
+  rule({ id: family, family }),
+  rule({ id: family + 1, family, direction: 'ingress' }),
+]);
