@@ -39,7 +39,7 @@ try {
   else await run(commandLine);
 } catch (error) {
   if (error instanceof UsageError) {
-    process.stderr.write(`podwall-agent: ${error.message}\nSee podwall-agent --help.\n`);
+    process.stderr.write(`podwall-agent: ${error.message}\npodwall-agent --help lists the options\n`);
     process.exitCode = EXIT.usage;
   } else if (error instanceof DatagramError || (error instanceof Error && 'syscall' in error)) {
     process.stderr.write(`podwall-agent: ${error.message}\n`);

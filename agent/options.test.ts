@@ -25,16 +25,21 @@ describe('the command line', () => {
     });
 
   const wrong: [readonly string[], RegExp][] = [
-    [[], /^--etcd is missing$/],
-    [ENOUGH.slice(2), /^--node is missing$/],
+    [[], /^--etcd is missing: give a URL, as in http:/],
+    [ENOUGH.slice(2), /^--node is missing: give the name of this node/],
+    [['--etcd', '--node', 'n'], /^Option '--etcd' argument is ambiguous\.$/],
+    [['--etcd', ''], /^--etcd is missing: give/],
     [['extra'], /^Unexpected argument 'extra'/],
-    [[...ENOUGH, '--etcd', '127.0.0.1:2379'], /^--etcd 127\.0\.0\.1:2379: give a URL/],
-    [[...ENOUGH, '--workloads', '/x'], /^--workloads \/x: give netns: and the path/],
-    [[...ENOUGH, '--resolver', 'dns.example'], /^--resolver dns\.example: give an IP address/],
-    [[...ENOUGH, '--resolver', '10.0.0.1:99999'], /^--resolver 10\.0\.0\.1:99999: give an IP address/],
-    [[...ENOUGH, '--log-level', 'loud'], /^--log-level loud: give one of/],
-    [[...ENOUGH, '--etcd-cert', '/x'], /^give --etcd-cert and --etcd-key together$/],
-    [[...ENOUGH, '--etcd-cert', '/x', '--etcd-key', '/y'], /^give --etcd-ca with --etcd-cert$/],
+    [[...ENOUGH, '--etcd', '127.0.0.1:2379'], /^--etcd 127\.0\.0\.1:2379 is no address of etcd: give a URL, as in/],
+    [
+      [...ENOUGH, '--workloads', '/x'],
+      /^--workloads \/x is no source of workloads: give netns: and the path of a file$/,
+    ],
+    [[...ENOUGH, '--resolver', 'dns.example'], /^--resolver dns\.example is no DNS server: give an IP address/],
+    [[...ENOUGH, '--resolver', '10.0.0.1:99999'], /^--resolver 10\.0\.0\.1:99999 is no DNS server: give an IP address/],
+    [[...ENOUGH, '--log-level', 'loud'], /^--log-level loud is not known: give one of trace, debug/],
+    [[...ENOUGH, '--etcd-cert', '/x'], /^--etcd-key is missing: give both --etcd-cert and --etcd-key, or none$/],
+    [[...ENOUGH, '--etcd-cert', '/x', '--etcd-key', '/y'], /^--etcd-ca is missing: give it with --etcd-cert$/],
   ];
   for (const [args, message] of wrong)
     it(`is refused as ${JSON.stringify(args.slice(-2))}: ${message}`, () => {

@@ -22,6 +22,10 @@ usage: node agent/main.ts --node NAME --etcd URL --workloads netns:FILE --resolv
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 const DNS_PORT = 53;
 const MAX_PORT = 0xffff;
+/** What options may be, in words. */
+const ETCD_URL = 'a URL, as in http://10.0.0.1:2379';
+const WORKLOADS = 'netns: and the path of a file';
+const RESOLVER = `an IP address, with a port if it is not ${DNS_PORT}`;
 
 export class UsageError extends Error {
   readonly code = 'USAGE';
@@ -67,18 +71,18 @@ export function readCommandLine(args: readonly string[]): CommandLine {
   if (values.help) return { kind: 'help' };
   if (values.version) return { kind: 'version' };
   if (!LOG_LEVELS.includes(values['log-level']))
-    throw new UsageError(`--log-level ${values['log-level']}: give one of ${LOG_LEVELS.join(', ')}`);
-  const etcdUrl = required('etcd', values.etcd);
+    throw new UsageError(`--log-level ${values['log-level']} is not known: give one of ${LOG_LEVELS.join(', ')}`);
+  const etcdUrl = required('etcd', values.etcd, ETCD_URL);
   if (!/^https?:\/\/[^/]+$/.test(etcdUrl))
-    throw new UsageError(`--etcd ${etcdUrl}: give a URL as http://10.0.0.1:2379`);
+    throw new UsageError(`--etcd ${etcdUrl} is no address of etcd: give ${ETCD_URL}`);
   const tls = readTls(values['etcd-ca'], values['etcd-cert'], values['etcd-key']);
   return {
     kind: 'run',
-    node: required('node', values.node),
+    node: required('node', values.node, 'the name of this node, as the controller calls it'),
     etcdUrl,
     ...(tls && { etcdTls: tls }),
-    workloadsPath: readWorkloads(required('workloads', values.workloads)),
-    resolver: readResolver(required('resolver', values.resolver)),
+    workloadsPath: readWorkloads(required('workloads', values.workloads, WORKLOADS)),
+    resolver: readResolver(required('resolver', values.resolver, RESOLVER)),
     dpPath: values.dp,
     notifyPath: values.notify,
     logLevel: values['log-level'],
@@ -89,24 +93,28 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options, strict: true }).values;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageError(message.split('\n')[0] ?? message); // the rest is about writing values that begin with a dash
   }
 }
 
-function required(name: string, value: string | undefined): string {
-  if (value === undefined || value === '') throw new UsageError(`--${name} is missing`);
+function required(name: string, value: string | undefined, allowed: string): string {
+  if (value === undefined || value === '') throw new UsageError(`--${name} is missing: give ${allowed}`);
   return value;
 }
 
 function readTls(ca?: string, cert?: string, key?: string): Run['etcdTls'] {
-  if ((cert === undefined) !== (key === undefined)) throw new UsageError('give --etcd-cert and --etcd-key together');
-  if (cert !== undefined && ca === undefined) throw new UsageError('give --etcd-ca with --etcd-cert');
+  if ((cert === undefined) !== (key === undefined))
+    throw new UsageError(
+      `--etcd-${cert === undefined ? 'cert' : 'key'} is missing: give both --etcd-cert and --etcd-key, or none`,
+    );
+  if (cert !== undefined && ca === undefined) throw new UsageError('--etcd-ca is missing: give it with --etcd-cert');
   return ca === undefined ? undefined : { ca, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
 }
 
 function readWorkloads(text: string): string {
   const [, path] = /^netns:(.+)$/.exec(text) ?? [];
-  if (path === undefined) throw new UsageError(`--workloads ${text}: give netns: and the path of a file`);
+  if (path === undefined) throw new UsageError(`--workloads ${text} is no source of workloads: give ${WORKLOADS}`);
   return path;
 }
 
@@ -114,6 +122,6 @@ function readResolver(text: string): Run['resolver'] {
   const [, host = text, port = DNS_PORT] = (isIP(text) === 0 && /^(.+):(\d+)$/.exec(text)) || [];
   const resolver = { address: host.replace(/^\[(.+)\]$/, '$1'), port: Number(port) };
   if (isIP(resolver.address) === 0 || resolver.port < 1 || resolver.port > MAX_PORT)
-    throw new UsageError(`--resolver ${text}: give an IP address, with a port if it is not ${DNS_PORT}`);
+    throw new UsageError(`--resolver ${text} is no DNS server: give ${RESOLVER}`);
   return resolver;
 }

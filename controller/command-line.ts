@@ -22,6 +22,8 @@ enforce, and writes what they report to one status file a rule. Follows the fold
 Log lines are JSON on standard output. Exit code: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage.
 `;
 
+const ETCD_URL = 'a URL, as in http://127.0.0.1:2379';
+
 export type Options = {
   readonly etcd: string;
   readonly source: string;
@@ -40,20 +42,19 @@ export function readOptions(args: readonly string[]): Options | { readonly text:
   const { etcd, source, 'status-dir': statusFolder, 'log-level': logLevel, help, version } = readFlags(args);
   if (help) return { text: HELP };
   if (version) return { text: `${VERSION}\n` };
-  if (etcd === undefined)
-    throw new UsageError("--etcd is missing: give etcd's client address, as in http://127.0.0.1:2379");
+  if (!etcd) throw new UsageError(`--etcd is missing: give ${ETCD_URL}`);
   if (!URL.canParse(etcd) || !['http:', 'https:'].includes(new URL(etcd).protocol)) {
-    throw new UsageError(`--etcd ${etcd} is no address of etcd: use one as http://127.0.0.1:2379`);
+    throw new UsageError(`--etcd ${etcd} is no address of etcd: give ${ETCD_URL}`);
   }
-  if (source === undefined) throw new UsageError('--source is missing: give a folder of YAML');
+  if (!source) throw new UsageError('--source is missing: give a folder of YAML');
   if (source === 'kubernetes') {
     throw new UsageError(
       '--source kubernetes is not there yet: give a folder of YAML (a folder of that name as ./kubernetes)',
     );
   }
   const level = LOG_LEVELS.find((known) => known === logLevel);
-  if (!level) throw new UsageError(`--log-level ${logLevel} is not known: use one of ${LOG_LEVELS.join(', ')}`);
-  return { etcd, source: resolve(source), statusFolder: resolve(statusFolder ?? source), logLevel: level };
+  if (!level) throw new UsageError(`--log-level ${logLevel} is not known: give one of ${LOG_LEVELS.join(', ')}`);
+  return { etcd, source: resolve(source), statusFolder: resolve(statusFolder || source), logLevel: level };
 }
 
 function readFlags(args: readonly string[]) {
@@ -70,6 +71,7 @@ function readFlags(args: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageError(message.split('\n')[0] ?? message); // the rest is about writing values that begin with a dash
   }
 }

@@ -268,13 +268,19 @@ describe('the controller', { concurrency: true }, () => {
   });
 
   const usage: [what: string, args: string[], code: number, text: RegExp][] = [
-    ['without --etcd', ['--source', '/tmp'], 2, /--etcd is missing: give etcd's client address/],
+    ['without --etcd', ['--source', '/tmp'], 2, /--etcd is missing: give a URL, as in/],
+    [
+      'with an empty --source',
+      ['--etcd', 'http://127.0.0.1:1', '--source', ''],
+      2,
+      /--source is missing: give a folder/,
+    ],
     ['without --source', ['--etcd', 'http://127.0.0.1:1'], 2, /--source is missing: give a folder/],
     [
       'with an etcd that is no address',
       ['--etcd', '127.0.0.1:1', '--source', '/tmp'],
       2,
-      /is no address of etcd: use one as/,
+      /is no address of etcd: give a URL, as in/,
     ],
     [
       'with a folder that is not there',
@@ -288,7 +294,12 @@ describe('the controller', { concurrency: true }, () => {
       2,
       /--source kubernetes is not there yet/,
     ],
-    ['with a flag that is not known', ['--etc', 'x'], 2, /Unknown option '--etc'/],
+    [
+      'with a flag that is not known',
+      ['--etc', 'x'],
+      2,
+      /^podwall-controller: Unknown option '--etc'\npodwall-controller --help lists the options\n$/,
+    ],
     ['for help', ['--help'], 0, /^Usage: podwall-controller --etcd URL --source DIR/],
     ['for its version', ['--version'], 0, /^\d+\.\d+\.\d+\n$/],
   ];

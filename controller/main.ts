@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './api/keyspace.ts';
-import { HELP, type Options, readOptions, UsageError, VERSION } from './command-line.ts';
+import { type Options, readOptions, UsageError, VERSION } from './command-line.ts';
 import { Mirror } from './etcd/mirror.ts';
 import { type Logger, openLog } from './log.ts';
 import { Reconciler } from './reconcile.ts';
@@ -29,7 +29,7 @@ async function requireFolder(path: string): Promise<void> {
     (found) => found.isDirectory(),
     () => false,
   );
-  if (!isFolder) throw new UsageError(`${path} is no folder: make it, or name another one`);
+  if (!isFolder) throw new UsageError(`${path} is no folder: make it, or give another one`);
 }
 
 async function main(): Promise<number> {
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
     return EXIT.done;
   } catch (error) {
     if (error instanceof UsageError) {
-      process.stderr.write(`podwall-controller: ${error.message}\n\n${HELP}`);
+      process.stderr.write(`podwall-controller: ${error.message}\npodwall-controller --help lists the options\n`);
       return EXIT.usage;
     }
     process.stderr.write(`podwall-controller: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
