@@ -6,8 +6,9 @@ import { existsSync, lstatSync, readdirSync, symlinkSync, writeFileSync } from '
 import { createServer } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { rule } from './bpf/rules.ts';
+import { ADD_MAC, policy } from './lab/commands.ts';
 import { DpProcess } from './lab/dp-process.ts';
-import { Lab, WORKLOAD } from './lab/lab.ts';
+import { Lab } from './lab/lab.ts';
 import { sendLarge } from './lab/large.ts';
 import { ERROR_CODE } from './protocol/reports.ts';
 
@@ -16,11 +17,6 @@ const run = (...options: string[]) =>
 
 const lab = new Lab();
 after(() => lab[Symbol.asyncDispose]());
-
-const addMac = { ctrl_add_mac: { iface: WORKLOAD.iface, mac: WORKLOAD.mac } };
-const policy = (rules: object[]) => ({
-  ctrl_cfg_policy: { cmd: 1, flag: 3, defact: 2, dir: 3, mac: [WORKLOAD.mac], rules },
-});
 
 describe('the command line', () => {
   it('--help lists every option and ends with 0', () => {
@@ -148,11 +144,10 @@ describe('dp', () => {
   it('prints its workloads, their rules and the names by SIGUSR1', async () => {
     await using dp = await lab.start();
     await using client = lab.client();
-    await client.send(addMac);
-    const apps = { apps: [{ app: 101, action: 1, rid: 1002 }] };
+    await client.send(ADD_MAC);
     const rules = [
       rule({ id: 1001, peer: '10.77.0.1', ports: 'tcp/443' }),
-      { ...rule({ id: 1002, peer: 'fqdn:api.example.com', ports: 'tcp/8000-8100' }), ...apps },
+      rule({ id: 1002, peer: 'fqdn:api.example.com', ports: 'tcp/8000-8100', apps: { HTTPS: 1 } }),
       rule({ id: 1003, direction: 'ingress', peer: '10.0.0.0-10.0.0.255', ports: 'icmp', action: 2 }),
     ];
     await client.ask(policy(rules), 'policyRealized');
@@ -198,7 +193,7 @@ describe('--detach', () => {
   it('takes the programs off and leaves nothing behind', async () => {
     await using dp = await lab.start();
     await using client = lab.client();
-    await client.send(addMac);
+    await client.send(ADD_MAC);
     await client.ask(policy([]), 'policyRealized');
     await dp.stop();
     assert.equal(readdirSync(`${lab.pin}/links`).length, 2);

@@ -3,19 +3,13 @@ import assert from 'node:assert/strict';
 import { after, it } from 'node:test';
 import fc from 'fast-check';
 import { rule } from './bpf/rules.ts';
-import { Lab, WORKLOAD } from './lab/lab.ts';
-import { CONTROL_PORT } from './lab/traffic.ts';
+import { ADD_MAC, CONTROL_RULES, policy } from './lab/commands.ts';
+import { Lab } from './lab/lab.ts';
 import { anyDatagram } from './protocol/any-datagram.ts';
 import { ERROR_CODE } from './protocol/reports.ts';
 
 const DATAGRAMS = 10_000;
-const { mac, iface } = WORKLOAD;
-const RULES = [
-  rule({ id: 1, ports: `udp/${CONTROL_PORT}` }),
-  rule({ id: 2, ports: `udp/${CONTROL_PORT}`, direction: 'ingress' }),
-  rule({ id: 1001, ports: 'udp/7001' }),
-];
-const policy = { ctrl_cfg_policy: { cmd: 1, flag: 3, defact: 2, dir: 3, mac: [mac], rules: RULES } };
+const RULES = [...CONTROL_RULES, rule({ id: 1001, ports: 'udp/7001' })];
 
 const lab = new Lab();
 after(() => lab[Symbol.asyncDispose]());
@@ -28,8 +22,8 @@ it(`dp goes on, and enforces as before, after ${DATAGRAMS} datagrams of any kind
     dp.signal('SIGUSR1');
     return dp.said(/\d workloads[\s\S]*?names\n/);
   };
-  await client.send({ ctrl_add_mac: { iface, mac } });
-  await client.ask(policy, 'policyRealized');
+  await client.send(ADD_MAC);
+  await client.ask(policy(RULES), 'policyRealized');
   const before = await workloads();
 
   const seed = Date.now();

@@ -4,26 +4,20 @@ import { readdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { rule } from './bpf/rules.ts';
 import type { Agent } from './lab/agent.ts';
-import { Lab, WORKLOAD } from './lab/lab.ts';
-import { CONTROL_PORT, type Traffic } from './lab/traffic.ts';
-import type { PolicyRule } from './protocol/commands.ts';
+import { ADD_MAC, CONTROL_RULES, DEL_MAC, policy } from './lab/commands.ts';
+import { Lab } from './lab/lab.ts';
+import type { Traffic } from './lab/traffic.ts';
 import { ERROR_CODE } from './protocol/reports.ts';
 
-const { mac: MAC, iface } = WORKLOAD;
 const lab = new Lab();
 after(() => lab[Symbol.asyncDispose]());
 
 const RULES = [
-  rule({ id: 1, ports: `udp/${CONTROL_PORT}` }),
-  rule({ id: 2, ports: `udp/${CONTROL_PORT}`, direction: 'ingress' }),
+  ...CONTROL_RULES,
   rule({ id: 1001, peer: 'fqdn:host.test', ports: 'udp/7001' }),
   rule({ id: 1002, ports: 'udp/7002', direction: 'ingress' }),
 ];
-const addMac = { ctrl_add_mac: { iface, mac: MAC } };
 const setName = { ctrl_cfg_set_fqdn: { fqdn_name: 'host.test', fqdn_ips: ['10.77.0.1'] } };
-const policy = (rules: readonly PolicyRule[], more: object = {}) => ({
-  ctrl_cfg_policy: { cmd: 1, flag: 3, defact: 2, dir: 3, mac: [MAC], rules, ...more },
-});
 const AS_RULES = [true, false, false, true];
 const UNPOLICED = [true, true, true, true];
 
@@ -34,16 +28,9 @@ before(async () => {
   traffic = await lab.traffic();
 });
 
-const verdicts = async () => [
-  await traffic.out(7001),
-  await traffic.out(7002),
-  await traffic.in(7001),
-  await traffic.in(7002),
-];
-
 /** All that an agent sends when it finds dp. */
 async function sync(): Promise<number> {
-  await client.send(addMac);
+  await client.send(ADD_MAC);
   await client.send(setName);
   return (await client.ask(policy(RULES), 'policyRealized')).realized.epoch;
 }
@@ -53,13 +40,13 @@ describe('what is in force goes on', () => {
     it(`while dp is away after ${signal}, and when it is back`, async () => {
       await using first = await lab.start();
       const epoch = await sync();
-      assert.deepEqual(await verdicts(), AS_RULES);
+      assert.deepEqual(await traffic.verdicts(), AS_RULES);
       await first.stop(signal);
-      assert.deepEqual(await verdicts(), AS_RULES);
+      assert.deepEqual(await traffic.verdicts(), AS_RULES);
       assert.equal(await traffic.out(7003), false, 'a new connection is judged too');
 
       await using second = await lab.start();
-      assert.deepEqual(await verdicts(), AS_RULES);
+      assert.deepEqual(await traffic.verdicts(), AS_RULES);
       second.signal('SIGUSR1');
       const text = await second.said(/\d workloads[\s\S]*names\n.*\n/);
       assert.match(text, /1 workloads\n .*: default deny, both directions, rules from before dp started/);
@@ -67,9 +54,9 @@ describe('what is in force goes on', () => {
 
       const change = policy([rule({ id: 1003, ports: 'udp/7003' })], { cmd: 3 });
       assert.equal((await client.ask(change, 'error')).code, ERROR_CODE.policyUnknown);
-      assert.deepEqual(await verdicts(), AS_RULES);
+      assert.deepEqual(await traffic.verdicts(), AS_RULES);
       assert.ok((await sync()) > epoch, 'epochs go on from where they were');
-      assert.deepEqual(await verdicts(), AS_RULES);
+      assert.deepEqual(await traffic.verdicts(), AS_RULES);
       await second.stop();
     });
   it('for every packet of a connection, however often dp is killed and started', async () => {
@@ -112,7 +99,7 @@ describe('a workload', () => {
     await client.ask(policy([], { cmd: 2 }), 'policyRealized');
     await first.stop('SIGKILL');
     await using second = await lab.start();
-    assert.deepEqual(await verdicts(), UNPOLICED);
+    assert.deepEqual(await traffic.verdicts(), UNPOLICED);
     await second.stop();
   });
   it('whose interface is made anew, with the same name and MAC, is announced and forgotten like a new one', async () => {
@@ -123,7 +110,7 @@ describe('a workload', () => {
     await traffic.begin();
     assert.equal(await traffic.out(7001), true);
     assert.equal(await traffic.out(7002), false);
-    await client.send({ ctrl_del_mac: { iface, mac: MAC } });
+    await client.send(DEL_MAC);
     await client.settled();
     assert.equal(await traffic.out(7002), true);
     assert.deepEqual(readdirSync(`${lab.pin}/links`), []);

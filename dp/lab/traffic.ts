@@ -110,6 +110,11 @@ export class Traffic implements AsyncDisposable {
     return this.#passes(this.#host, this.#workload, port);
   }
 
+  /** Whether datagrams arrive: out to 7001, out to 7002, in to 7001, in to 7002. */
+  async verdicts(): Promise<boolean[]> {
+    return [await this.out(7001), await this.out(7002), await this.in(7001), await this.in(7002)];
+  }
+
   /** Whether a text arrives at a port of the host that `send` has the workload send there by other means. */
   async arrives(text: string, send: (text: string) => void): Promise<boolean> {
     send(text);
