@@ -1,5 +1,6 @@
 // YAML as text and as values.
 import { parseAllDocuments, stringify } from 'yaml';
+import { parserMessage } from './api/printable.ts';
 
 export type YamlDocument = { readonly value: unknown } | { readonly error: string };
 
@@ -9,14 +10,14 @@ export function parseYaml(text: string): YamlDocument[] {
   for (const document of parseAllDocuments(text, { logLevel: 'silent' })) {
     const [error] = document.errors;
     if (error) {
-      read.push({ error: (error.message.split('\n')[0] ?? error.code).replace(/:$/, '') });
+      read.push({ error: parserMessage(error.message) });
       continue;
     }
     try {
       const value: unknown = document.toJS(); // throws at aliases that would grow without bound
       if (value !== null && value !== undefined) read.push({ value });
     } catch (cause) {
-      read.push({ error: cause instanceof Error ? cause.message : String(cause) });
+      read.push({ error: parserMessage(cause instanceof Error ? cause.message : String(cause)) });
     }
   }
   return read;

@@ -120,6 +120,7 @@ describe('a file of network namespaces', { timeout: 20_000 }, () => {
 
   const bad = [
     ['{', /^not YAML/],
+    ['a: b: \u001b[2J', /^not YAML: Nested mappings are not allowed in compact mappings at line 1, column 4$/],
     ['a: 1', /^the list must be array/],
     ['- {namespace: shop, name: a}', /^\/0 must have required property 'netns'/],
     ['- {namespace: shop, name: a, netns: x}', /^\/0\/netns must match pattern/],

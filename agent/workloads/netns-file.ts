@@ -2,6 +2,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { parserMessage, printable } from '@podwall/controller/api/printable.ts';
 import { Ajv } from 'ajv';
 import type { FromSchema } from 'json-schema-to-ts';
 import type { Logger } from 'pino';
@@ -46,9 +47,9 @@ export class NamespaceFileError extends Error {
 export function parseNamespaceFile(text: string): NamespaceEntry[] {
   let entries: unknown;
   try {
-    entries = parse(text) ?? [];
+    entries = parse(text, { logLevel: 'error' }) ?? []; // a warning would be printed with what the file holds
   } catch (error) {
-    if (error instanceof YAMLError) throw new NamespaceFileError(`not YAML: ${error.message}`, error);
+    if (error instanceof YAMLError) throw new NamespaceFileError(`not YAML: ${parserMessage(error.message)}`, error);
     throw error;
   }
   if (!validate(entries)) {
@@ -56,7 +57,7 @@ export function parseNamespaceFile(text: string): NamespaceEntry[] {
     throw new NamespaceFileError(`${first?.instancePath || 'the list'} ${first?.message}`);
   }
   const twice = entries.find((entry, i) => entries.findIndex((other) => isSame(other, entry)) !== i);
-  if (twice) throw new NamespaceFileError(`${twice.namespace}/${twice.name} is there twice`);
+  if (twice) throw new NamespaceFileError(`${printable(`${twice.namespace}/${twice.name}`)} is there twice`);
   return entries;
 }
 

@@ -171,6 +171,11 @@ describe('a manifest is refused with what is wrong, where, and what to write ins
       rule({}, { uid: 'a/b' }),
       `${SHOP}metadata.uid: "a/b" is not allowed: it must match ^[A-Za-z0-9._-]+$`,
     ],
+    [
+      'a name that would be a path and clear the terminal',
+      rule({}, { name: '../\u009b2J' }),
+      'metadata.name: "../\\u009b2J" is not allowed: it must match ^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+    ],
   ];
   for (const [what, manifest, message] of cases) {
     it(what, () => assert.deepEqual(messages(manifest), [message]));

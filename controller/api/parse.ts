@@ -9,6 +9,7 @@ import {
   type NetworkRule,
   networkRule,
 } from './network-rule.ts';
+import { printable } from './printable.ts';
 import {
   DEFAULT_NAMESPACE,
   describe,
@@ -27,7 +28,10 @@ export type Refusal = { readonly resource: ResourceId | undefined; readonly mess
 export type Parsed = { readonly resource: Resource } | { readonly refusals: readonly Refusal[] };
 
 const ajv = new Ajv({ allErrors: true, strict: true, useDefaults: true, verbose: true, formats });
-const SHOWN_CHARACTERS = 80;
+/** As the schemas have it: others are not fit for messages, nor for names of files. */
+const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+const KIND = /^[A-Za-z]{1,63}$/;
+const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 type Reader = (manifest: unknown) => Resource | Fault[];
 const kinds = new Map<string, Reader>([
@@ -71,7 +75,7 @@ export function parseManifest(manifest: unknown): Parsed {
   if (!Array.isArray(resource)) return { resource };
   return refused(
     id,
-    resource.map(({ path, message }) => `${path}: ${message}`),
+    resource.map(({ path, message }) => `${printable(path)}: ${message}`),
   );
 }
 
@@ -82,9 +86,11 @@ function refused(resource: ResourceId | undefined, messages: readonly string[]):
 
 /** Which resource a manifest means to be, however wrong the rest of it is. */
 function identify({ kind, metadata }: Readonly<Record<string, unknown>>): ResourceId | undefined {
-  if (typeof kind !== 'string' || !isObject(metadata) || typeof metadata.name !== 'string') return undefined;
-  const namespace = typeof metadata.namespace === 'string' ? metadata.namespace : DEFAULT_NAMESPACE;
-  return { kind, namespace: clusterKinds.includes(kind) ? '' : namespace, name: metadata.name };
+  if (typeof kind !== 'string' || !KIND.test(kind) || !isObject(metadata)) return undefined;
+  const { name, namespace: named } = metadata;
+  const namespace = typeof named === 'string' ? named : DEFAULT_NAMESPACE;
+  if (typeof name !== 'string' || !NAME.test(name) || !NAMESPACE.test(namespace)) return undefined;
+  return { kind, namespace: clusterKinds.includes(kind) ? '' : namespace, name };
 }
 
 function explain({ instancePath, keyword, params, message, data, parentSchema }: ErrorObject): Fault {
@@ -115,10 +121,7 @@ function explain({ instancePath, keyword, params, message, data, parentSchema }:
   }
 }
 
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
-}
+const shown = (value: unknown): string => printable(JSON.stringify(value) ?? String(value));
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

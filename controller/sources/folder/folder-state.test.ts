@@ -30,6 +30,16 @@ const namesOf = (state: FolderState): string =>
 const looks = (...folders: Readonly<Record<string, string>>[]): FolderState =>
   folders.reduce<FolderState>((state, files, index) => nextFolderState(state, scan(files), index * 50), new Map());
 
+describe('a file that is no text', () => {
+  it('is refused in lines that can be printed and are short', () => {
+    const noise = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join('');
+    const files = { 'a.yaml': noise.repeat(20), 'b.yaml': `--- \u001b[2J${'x'.repeat(5000)}`, 'c.yaml': `{${noise}` };
+    const messages = declaredBy(looks(files)).refusals.map(({ message }) => message);
+    assert.ok(messages.length >= 3);
+    for (const message of messages) assert.match(message, /^[^\p{Cc}]{1,200}$/u);
+  });
+});
+
 describe('of two files with the same rule', () => {
   const cases: [what: string, folders: Record<string, string>[], rules: string, refused: string[]][] = [
     ['the first by name has it, if both come at once', [{ 'a.yaml': file('x'), 'b.yaml': file('x') }], 'x', ['b.yaml']],
