@@ -1,9 +1,10 @@
 // podwall-dp as a process: its options, its socket and its pins, how it stops, and what it prints.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, lstatSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { rule } from './bpf/rules.ts';
 import { ADD_MAC, policy } from './lab/commands.ts';
@@ -12,15 +13,21 @@ import { Lab } from './lab/lab.ts';
 import { sendLarge } from './lab/large.ts';
 import { ERROR_CODE } from './protocol/reports.ts';
 
-const run = (...options: string[]) =>
-  spawnSync(process.execPath, [`${import.meta.dirname}/main.ts`, ...options], { encoding: 'utf8' });
+/** Runs it to its end. */
+async function run(...options: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [`${import.meta.dirname}/main.ts`, ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { status: child.exitCode, stdout, stderr };
+}
 
 const lab = new Lab();
 after(() => lab[Symbol.asyncDispose]());
 
-describe('the command line', () => {
-  it('--help lists every option and ends with 0', () => {
-    const { status, stdout, stderr } = run('--help');
+describe('the command line', { concurrency: true }, () => {
+  it('--help lists every option and ends with 0', async () => {
+    const { status, stdout, stderr } = await run('--help');
     assert.equal(status, 0);
     for (const option of [
       '--standalone',
@@ -36,8 +43,8 @@ describe('the command line', () => {
       assert.ok(stdout.includes(option), option);
     assert.equal(stderr, '');
   });
-  it('--version says which', () => {
-    const { status, stdout } = run('-V');
+  it('--version says which', async () => {
+    const { status, stdout } = await run('-V');
     assert.equal(status, 0);
     assert.match(stdout, /^podwall-dp \d+\.\d+\.\d+\n$/);
   });
@@ -49,8 +56,8 @@ describe('the command line', () => {
     [['-d', 'ctrl,polcy'], /polcy/],
   ];
   for (const [options, message] of mistakes)
-    it(`is refused with 2 and a word on what is wrong: ${options.join(' ')}`, () => {
-      const { status, stdout, stderr } = run(...options);
+    it(`is refused with 2 and a word on what is wrong: ${options.join(' ')}`, async () => {
+      const { status, stdout, stderr } = await run(...options);
       assert.equal(status, 2);
       assert.match(stderr, message);
       assert.match(stderr, /podwall-dp --help/);
@@ -72,6 +79,7 @@ describe('--listen', () => {
     writeFileSync(place('file'), 'mine');
     assert.match(await refused('--listen', place('file')), /--listen .*file: something that is no socket is there/);
     assert.ok(existsSync(place('file')));
+    assert.deepEqual(readdirSync(lab.pin), [], 'nothing was put in the kernel');
   });
   it('on a link is refused, wherever it leads', async () => {
     symlinkSync(place('nowhere'), place('link'));
@@ -154,18 +162,18 @@ describe('dp', () => {
     await client.send({ ctrl_cfg_set_fqdn: { fqdn_name: 'api.example.com', fqdn_ips: ['192.0.2.1'] } });
     await client.settled();
     dp.signal('SIGUSR1');
-    const text = await dp.said(/\d workloads[\s\S]*names\n.*\n/);
+    const dump = await dp.said(/\d workloads[\s\S]*names\n.*\n/);
     assert.match(
-      text,
+      dump,
       /^1 workloads\n {2}02:00:00:00:77:05 on veth0 \(interface \d+\), epoch \d+: default deny, both directions, 3 rules\n/,
     );
-    assert.match(text, /\n {4}1001 egress 0\.0\.0\.0-255\.255\.255\.255 -> 10\.77\.0\.1 tcp\/443: open\n/);
+    assert.match(dump, /\n {4}1001 egress 0\.0\.0\.0-255\.255\.255\.255 -> 10\.77\.0\.1 tcp\/443: open\n/);
     assert.match(
-      text,
+      dump,
       /\n {4}1002 egress 0\.0\.0\.0-255\.255\.255\.255 -> api\.example\.com tcp\/8000-8100: HTTPS open\n/,
     );
-    assert.match(text, /\n {4}1003 ingress 10\.0\.0\.0-10\.0\.0\.255 -> 0\.0\.0\.0-255\.255\.255\.255 icmp: deny\n/);
-    assert.match(text, /\n1 names\n {2}api\.example\.com \(id 1\): 192\.0\.2\.1\n$/);
+    assert.match(dump, /\n {4}1003 ingress 10\.0\.0\.0-10\.0\.0\.255 -> 0\.0\.0\.0-255\.255\.255\.255 icmp: deny\n/);
+    assert.match(dump, /\n1 names\n {2}api\.example\.com \(id 1\): 192\.0\.2\.1\n$/);
     await client.settled();
     await dp.stop();
   });
@@ -181,9 +189,9 @@ describe('dp', () => {
     await using dp = await lab.start();
     sendLarge(lab.listen, '{"ctrl_keep_alive": {"seq_num": 1}}', 5000);
     await using agent = lab.agent();
-    const { text } = await agent.next('error', ({ code }) => code === ERROR_CODE.reportsLost);
-    assert.match(text, /^\d+ reports lost in the last 2 s: there were more than can be sent$/);
-    assert.ok(Number.parseInt(text, 10) > 0);
+    const { text: words } = await agent.next('error', ({ code }) => code === ERROR_CODE.reportsLost);
+    assert.match(words, /^\d+ reports lost in the last 2 s: there were more than can be sent$/);
+    assert.ok(Number.parseInt(words, 10) > 0);
     await dp.said('reports lost');
     await dp.stop();
   });

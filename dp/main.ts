@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type CommandLine, HELP, readCommandLine, UsageError } from './command-line.ts';
 import { Dp } from './dp.ts';
-import { detachAllFilters } from './kernel/attachment.ts';
+import { detachAll } from './kernel/attachment.ts';
 import { PinDirectory, PinError } from './kernel/bpffs.ts';
 import { SocketError } from './kernel/command-socket.ts';
 import { LoadError } from './kernel/datapath.ts';
@@ -29,7 +29,7 @@ async function run({ options, categories }: CommandLine): Promise<void> {
 /** Taking the pins away ends the programs on every interface, and with them the tables. */
 function detach({ options }: CommandLine): void {
   using pins = PinDirectory.open(options.pin);
-  if (existsSync(pins.links)) detachAllFilters(pins.links);
+  if (existsSync(pins.links)) detachAll(pins.links);
   pins.remove();
 }
 

@@ -5,6 +5,7 @@ import {
   createHook,
   createLink,
   detachFilter,
+  detachLink,
   getPinned,
   isKernelError,
   KernelError,
@@ -57,9 +58,9 @@ export class Attachment {
     }
   }
 
+  /** Once this returns, no packet meets the programs any more. */
   detach(ifindex: number): void {
-    detachFilters(this.#links, ifindex);
-    for (const { program } of HOOKS) rmSync(this.#path(ifindex, program), { force: true });
+    detachFrom(this.#links, ifindex);
   }
 
   #attachLink(ifindex: number, program: ProgramName, attachType: number): void {
@@ -74,7 +75,7 @@ export class Attachment {
     mkdirSync(this.#path(ifindex, CLSACT), { recursive: true, mode: 0o700 });
     createHook(ifindex);
     for (const { program, clsact } of HOOKS) attachFilter(ifindex, clsact, this.#programFd(program));
-    for (const { program } of HOOKS) rmSync(this.#path(ifindex, program), { force: true });
+    detachLinks(this.#links, ifindex);
   }
 
   #path(ifindex: number, name: ProgramName | typeof CLSACT): string {
@@ -88,9 +89,29 @@ function interfacesOf(links: string): number[] {
   return [...new Set(readdirSync(links).map((name) => Number.parseInt(name, 10)))];
 }
 
-/** Takes the filters off every interface; links end with their pins. */
-export function detachAllFilters(links: string): void {
-  for (const ifindex of interfacesOf(links)) detachFilters(links, ifindex);
+/** Takes the programs off every interface. */
+export function detachAll(links: string): void {
+  for (const ifindex of interfacesOf(links)) detachFrom(links, ifindex);
+}
+
+function detachFrom(links: string, ifindex: number): void {
+  detachFilters(links, ifindex);
+  detachLinks(links, ifindex);
+}
+
+/** A pin that is removed ends its link some time later: to be sure, the link is told to end. */
+function detachLinks(links: string, ifindex: number): void {
+  for (const { program } of HOOKS) {
+    const path = `${links}/${ifindex}-${program}`;
+    const link = pinnedLink(path);
+    if (link === undefined) continue;
+    try {
+      detachLink(link);
+    } finally {
+      close(link);
+    }
+    rmSync(path);
+  }
 }
 
 /** The qdisc stays: others may use it, and without filters it does nothing. */
@@ -104,15 +125,19 @@ function detachFilters(links: string, ifindex: number): void {
   for (const { clsact } of HOOKS) detachFilter(ifindex, clsact);
 }
 
-/** Whether the link pinned there took the program; a link whose interface is gone is removed. */
-function replaceProgram(path: string, program: number): boolean {
-  let link: number;
+function pinnedLink(path: string): number | undefined {
   try {
-    link = getPinned(path);
+    return getPinned(path);
   } catch (error) {
-    if (isKernelError(error, 'ENOENT')) return false;
+    if (isKernelError(error, 'ENOENT')) return undefined;
     throw error;
   }
+}
+
+/** Whether the link pinned there took the program; a link whose interface is gone is removed. */
+function replaceProgram(path: string, program: number): boolean {
+  const link = pinnedLink(path);
+  if (link === undefined) return false;
   try {
     updateLink(link, program, null);
     return true;

@@ -41,6 +41,7 @@ export const programFd = checked('int bpf_program__fd(void *program)');
 export const pin = checked('int bpf_obj_pin(int fd, const char *path)');
 export const getPinned = checked('int bpf_obj_get(const char *path)');
 export const createLink = checked('int bpf_link_create(int program, int target, int type, void *options)');
+export const detachLink = checked('int bpf_link_detach(int link)');
 export const updateLink = checked('int bpf_link_update(int link, int program, void *options)');
 export const updateElement = checked(
   'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
