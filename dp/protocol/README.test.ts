@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { COMMAND_NAMES, commandSchemas } from './commands.ts';
-import * as reports from './reports.ts';
+import * as reports from './report-layouts.ts';
+import { ERROR_CODE } from './reports.ts';
 import { applicationTable, layoutTable, memberRows, threatTable } from './tables.ts';
 
 /** Without what aligns the columns of tables. */
 const README = readFileSync(`${import.meta.dirname}/README.md`, 'utf8').replace(/^\|.*\|$/gm, (line) =>
   line.replace(/ +\|/g, ' |').replace(/-{3,}/g, '---'),
 );
-const { ERROR_CODE, REPORT_KIND } = reports;
+const { REPORT_KIND } = reports;
 
 /** From its heading to the next one of this depth. */
 function section(heading: string): string {

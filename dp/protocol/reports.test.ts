@@ -6,18 +6,15 @@ import type { Field, FieldKind, Layout, Value } from './layout.ts';
 import {
   appUpdate,
   connection,
-  decodeReport,
-  encodeReport,
   fqdnAddress,
   header,
   ipFqdn,
-  MAX_REPORT_BYTES,
   policyRealized,
   REPORT_KIND,
-  type Report,
   ruleHits,
   threatLog,
-} from './reports.ts';
+} from './report-layouts.ts';
+import { decodeReport, encodeReport, MAX_REPORT_BYTES, type Report } from './reports.ts';
 
 const u16 = fc.integer({ min: 0, max: 0xffff });
 const u32 = fc.integer({ min: 0, max: 0xffffffff });
