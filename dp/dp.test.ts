@@ -100,6 +100,15 @@ describe('ctrl_cfg_policy', () => {
     assert.deepEqual(await traffic.verdicts(), UNPOLICED);
     await enforce();
   });
+  it('for a MAC that two interfaces have is for both, and each is forgotten alone', async () => {
+    const another = { iface: 'lo', mac: MAC };
+    await client.send({ ctrl_add_mac: another });
+    await client.ask(policy(RULES), 'policyRealized');
+    await client.next('policyRealized');
+    await client.send({ ctrl_del_mac: another });
+    await client.settled();
+    assert.deepEqual(await traffic.verdicts(), AS_RULES);
+  });
   it('for several workloads, of which one is unknown, changes none', async () => {
     const { code, text } = await client.ask(policy([...CONTROL_RULES], { mac: [MAC, '02:00:00:00:00:99'] }), 'error');
     assert.equal(code, ERROR_CODE.unknownMac);

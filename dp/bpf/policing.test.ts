@@ -88,6 +88,16 @@ describe('the other side of an allowed connection', () => {
     assert.equal(workload.receive(ip(workload.ends(PEER, 'in'), PROTOCOL.udp, back)), 'pass');
     assert.equal(workload.receive(ip(workload.ends(OTHER, 'in'), PROTOCOL.udp, back)), 'drop');
   });
+  it('of UDP may not speak again after three minutes of silence, and who opened it may', () => {
+    const workload = harness.workload({ rules: [rule({ peer: PEER, ports: 'udp/53' })] });
+    const out = ip(workload.ends(PEER, 'out'), PROTOCOL.udp, udp({ sourcePort: 40_000, destinationPort: 53 }));
+    const back = ip(workload.ends(PEER, 'in'), PROTOCOL.udp, udp({ sourcePort: 53, destinationPort: 40_000 }));
+    assert.deepEqual([workload.send(out), workload.receive(back)], ['pass', 'pass']);
+    const flows = harness.datapath.flows();
+    const [key, flow] = flows.entries().find(([{ endpoint }]) => endpoint === workload.id) ?? assert.fail();
+    flows.set(key, { ...flow, lastSeen: flow.lastSeen - 200 });
+    assert.deepEqual([workload.receive(back), workload.send(out), workload.receive(back)], ['drop', 'pass', 'pass']);
+  });
   it('may not open one itself on the same ports', () => {
     const connection = harness
       .workload({ rules: [toPeer] })
