@@ -81,7 +81,7 @@ describe('programs attached by clsact', () => {
     assert.deepEqual(pins(), ['clsact']);
   });
   it('are gone after --detach', async () => {
-    await using detaching = new DpProcess(lab.host, [...lab.options, '--detach']);
+    await using detaching = new DpProcess(lab, [...lab.options, '--detach']);
     assert.equal((await detaching.ended()).code, 0);
     assert.equal(filters(), 0);
     assert.equal(existsSync(lab.pin), false);

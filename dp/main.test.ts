@@ -13,17 +13,18 @@ import { Lab } from './lab/lab.ts';
 import { sendLarge } from './lab/large.ts';
 import { ERROR_CODE } from './protocol/reports.ts';
 
+const lab = new Lab();
+after(() => lab[Symbol.asyncDispose]());
+
 /** Runs it to its end. */
 async function run(...options: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [`${import.meta.dirname}/main.ts`, ...options], {
+    env: { ...process.env, NODE_COMPILE_CACHE: `${lab.directory}/compiled` },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { status: child.exitCode, stdout, stderr };
 }
-
-const lab = new Lab();
-after(() => lab[Symbol.asyncDispose]());
 
 describe('the command line', { concurrency: true }, () => {
   it('--help lists every option and ends with 0', async () => {
@@ -68,7 +69,7 @@ describe('the command line', { concurrency: true }, () => {
 describe('--listen', () => {
   /** A dp that must not start. */
   async function refused(...options: string[]): Promise<string> {
-    await using dp = new DpProcess(lab.host, [...lab.options, ...options]);
+    await using dp = new DpProcess(lab, [...lab.options, ...options]);
     assert.deepEqual(await dp.ended(), { code: 1, signal: null });
     assert.equal(dp.output, '');
     return dp.errors;
@@ -128,13 +129,13 @@ describe('--listen', () => {
 describe('--pin', () => {
   it('of another dp is refused', async () => {
     await using dp = await lab.start();
-    await using second = new DpProcess(lab.host, [...lab.options, '--listen', `${lab.directory}/second.sock`]);
+    await using second = new DpProcess(lab, [...lab.options, '--listen', `${lab.directory}/second.sock`]);
     assert.equal((await second.ended()).code, 1);
     assert.match(second.errors, /--pin .*: another dp works with this folder/);
     await dp.stop();
   });
   it('outside a BPF file system is refused', async () => {
-    await using dp = new DpProcess(lab.host, [...lab.options, '--pin', `${lab.directory}/pins`]);
+    await using dp = new DpProcess(lab, [...lab.options, '--pin', `${lab.directory}/pins`]);
     assert.equal((await dp.ended()).code, 1);
     assert.match(dp.errors, /--pin .*: .* is not on a BPF file system; use a folder below \/sys\/fs\/bpf/);
   });
@@ -205,7 +206,7 @@ describe('--detach', () => {
     await client.ask(policy([]), 'policyRealized');
     await dp.stop();
     assert.equal(readdirSync(`${lab.pin}/links`).length, 2);
-    await using detach = new DpProcess(lab.host, [...lab.options, '--detach']);
+    await using detach = new DpProcess(lab, [...lab.options, '--detach']);
     assert.deepEqual(await detach.ended(), { code: 0, signal: null });
     assert.ok(!existsSync(lab.pin));
     await using traffic = await lab.traffic();
@@ -213,13 +214,13 @@ describe('--detach', () => {
   });
   it('is refused while a dp works with the folder', async () => {
     await using dp = await lab.start();
-    await using detach = new DpProcess(lab.host, [...lab.options, '--detach']);
+    await using detach = new DpProcess(lab, [...lab.options, '--detach']);
     assert.equal((await detach.ended()).code, 1);
     assert.match(detach.errors, /another dp works with this folder/);
     await dp.stop();
   });
   it('where there is nothing is no mistake', async () => {
-    await using detach = new DpProcess(lab.host, [...lab.options, '--pin', `${lab.pin}/never`, '--detach']);
+    await using detach = new DpProcess(lab, [...lab.options, '--pin', `${lab.pin}/never`, '--detach']);
     assert.deepEqual(await detach.ended(), { code: 0, signal: null });
     assert.ok(!existsSync(`${lab.pin}/never`));
   });

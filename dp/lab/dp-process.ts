@@ -1,6 +1,10 @@
 // For tests: a dp as a process, with what it says.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { Changes } from './waiting.ts';
+
+/** `host`: the network namespace, /run/netns/…; `directory`: for what goes with the lab. */
+export type Place = { readonly host: string; readonly directory: string };
 
 const MAIN = `${import.meta.dirname}/../main.ts`;
 
@@ -13,10 +17,11 @@ export class DpProcess implements AsyncDisposable {
   #seen = 0;
   #exit: { readonly code: number | null; readonly signal: string | null } | undefined;
 
-  /** `namespace`: /run/netns/… */
-  constructor(namespace: string, options: readonly string[]) {
-    const command = [`--net=${namespace}`, '--', process.execPath, MAIN, ...options];
-    this.#child = spawn('nsenter', command, { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor({ host, directory }: Place, options: readonly string[]) {
+    const command = [`--net=${host}`, '--', process.execPath, MAIN, ...options];
+    // Halves the time that it takes to start.
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') };
+    this.#child = spawn('nsenter', command, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;
       this.#changes.happened();

@@ -77,7 +77,7 @@ export class Lab implements AsyncDisposable {
 
   /** Starts a dp and waits until it says that it has started; it is stopped with the lab. */
   async start(...more: string[]): Promise<DpProcess> {
-    const dp = this.#stack.use(new DpProcess(this.host, [...this.options, ...more]));
+    const dp = this.#stack.use(new DpProcess(this, [...this.options, ...more]));
     await dp.said(/"dp started"/);
     return dp;
   }
