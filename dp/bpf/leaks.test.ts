@@ -81,6 +81,12 @@ describe('datagrams under a rule for DNS alone', () => {
     const payload = new Uint8Array(1200).fill(0x41);
     const verdicts = times(() => workload.send(ip(workload.ends(PEER, 'out'), PROTOCOL.udp, udp(ports, payload))));
     assert.deepEqual(new Set(verdicts), new Set(['drop']));
+    const hits = harness.datapath.hits.entries().filter(([{ endpoint }]) => endpoint === workload.id);
+    assert.deepEqual(
+      hits.map(([, count]) => count.hits),
+      [1n],
+      'tried again and again, they are one hit',
+    );
   });
 });
 

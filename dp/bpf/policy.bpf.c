@@ -79,7 +79,9 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 	note_tcp(flow, packet, direction);
 	look_at_payload(skb, packet, flow, direction);
 	decide(endpoint, key, flow);
-	settle(endpoint, flow, ACTION_NONE);
+	/* Denied as it was before: one try again, and no further hit. */
+	if (!denial || denial->decision != flow->decision || denial->direction != flow->direction)
+		settle(endpoint, flow, ACTION_NONE);
 
 	__u8 action = flow->decision;
 
