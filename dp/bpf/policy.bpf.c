@@ -78,6 +78,7 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 	}
 	note_tcp(flow, packet, direction);
 	look_at_payload(skb, packet, flow, direction);
+	take_told_application(endpoint, key, flow);
 	decide(endpoint, key, flow);
 	/* Denied as it was before: one try again, and no further hit. */
 	if (!denial || denial->decision != flow->decision || denial->direction != flow->direction)
@@ -114,6 +115,7 @@ static __noinline int go_on(struct __sk_buff *skb, struct work *work, struct flo
 		look_at_payload(skb, packet, next, direction);
 	if (next->decision >> 32 != endpoint->epoch || next->application != flow->application ||
 	    (next->seen ^ flow->seen) & SEEN_PAYLOADS) {
+		take_told_application(endpoint, key, next);
 		decide(endpoint, key, next);
 		settle(endpoint, next, before);
 	}

@@ -339,6 +339,27 @@ export const denial: Codec<Denial> = {
   }),
 };
 
+export type Listener = {
+  readonly endpoint: number;
+  readonly port: number;
+  readonly protocol: number;
+};
+
+export const listener: Codec<Listener> = {
+  size: 8,
+  offsets: { endpoint: 0, port: 4, protocol: 6 },
+  write(b, at, v) {
+    b.setUint32(at + 0, v.endpoint, true);
+    b.setUint16(at + 4, v.port, true);
+    b.setUint8(at + 6, v.protocol);
+  },
+  read: (b, at) => ({
+    endpoint: b.getUint32(at + 0, true),
+    port: b.getUint16(at + 4, true),
+    protocol: b.getUint8(at + 6),
+  }),
+};
+
 export type HitKey = {
   readonly endpoint: number;
   readonly revision: number;

@@ -29,6 +29,8 @@ import {
   type HitKey,
   hitCount,
   hitKey,
+  type Listener,
+  listener,
   RECORD_SIZE,
 } from './abi.gen.ts';
 import { Attachment, type AttachmentKind, type ProgramName } from './attachment.ts';
@@ -58,6 +60,7 @@ const OBJECT = `${import.meta.dirname}/../bpf/build/policy.bpf.o`;
 const PINNED_MAPS = [
   'endpoints',
   'endpoint_addresses',
+  'listeners',
   'policies',
   'flows',
   'denials',
@@ -79,6 +82,13 @@ type Flag = Record<string, never>;
 /** A value that says nothing: the key is there or not. */
 const flag: Codec<Flag> = { size: 4, offsets: {}, write: () => {}, read: () => ({}) };
 
+const number: Codec<number> = {
+  size: 4,
+  offsets: {} as Codec<number>['offsets'], // a number has no fields
+  write: (b, at, value) => b.setUint32(at, value, true),
+  read: (b, at) => b.getUint32(at, true),
+};
+
 const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 export class Datapath implements Disposable {
@@ -87,6 +97,7 @@ export class Datapath implements Disposable {
   #isOpen = true;
   readonly endpoints: Table<EndpointKey, Endpoint>;
   readonly endpointAddresses: Table<EndpointAddress, Flag>;
+  readonly listeners: Table<Listener, number>;
   readonly names: Table<FqdnName, FqdnIds>;
   readonly addressNames: Table<Address, AddressNames>;
   readonly hits: Table<HitKey, HitCount>;
@@ -97,6 +108,7 @@ export class Datapath implements Disposable {
     this.attachment = new Attachment(links, kind, (name) => this.#programFd(name));
     this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
     this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag);
+    this.listeners = new Table(this.#fd('listeners'), listener, number);
     this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds);
     this.addressNames = new Table(this.#fd('address_names'), address, addressNames);
     this.hits = new Table(this.#fd('hits'), hitKey, hitCount);

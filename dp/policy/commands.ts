@@ -134,10 +134,11 @@ export class Engine {
     this.workloads.remove(mac, found.ifindex);
   }
 
-  #configureMac({ macs, tap }: CommandBody<'ctrl_cfg_mac'>): void {
-    const workloads = macs.flatMap((mac) => this.#known('ctrl_cfg_mac', mac));
-    if (tap === undefined) return;
-    for (const workload of workloads) if (workload.state.tap !== Number(tap)) this.workloads.setTap(workload, tap);
+  #configureMac({ macs, tap, apps }: CommandBody<'ctrl_cfg_mac'>): void {
+    for (const workload of macs.flatMap((mac) => this.#known('ctrl_cfg_mac', mac))) {
+      if (apps !== undefined) this.workloads.setListeners(workload, apps ?? []);
+      if (tap !== undefined && workload.state.tap !== Number(tap)) this.workloads.setTap(workload, tap);
+    }
   }
 
   #setFqdn({ fqdn_name, fqdn_ips }: CommandBody<'ctrl_cfg_set_fqdn'>): void {

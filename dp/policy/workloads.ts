@@ -6,6 +6,7 @@ import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
 import { NO_POLICY, PolicySlots } from '../kernel/slots.ts';
 import { ACTION, DIRECTION } from '../protocol/values.ts';
+import { Listeners } from './listeners.ts';
 import type { Policy } from './policy.ts';
 
 const INTERFACE_ITSELF = new Uint8Array(6);
@@ -27,12 +28,14 @@ const UNPOLICED = { policy: NO_POLICY, defaultAction: ACTION.open, directions: D
 
 export class Workloads {
   readonly #datapath: Datapath;
+  readonly #listeners: Listeners;
   readonly #slots: PolicySlots;
   readonly #byMac = new Map<string, Workload[]>();
 
   /** Takes up the workloads that an earlier dp left in the kernel; those whose interface is gone are forgotten. */
   constructor(datapath: Datapath) {
     this.#datapath = datapath;
+    this.#listeners = new Listeners(datapath);
     const ofEndpoint = Map.groupBy(datapath.endpointAddresses.entries(), ([{ endpoint }]) => endpoint);
     for (const [key, state] of datapath.endpoints.entries()) {
       const iface = interfaceName(key.ifindex);
@@ -127,6 +130,7 @@ export class Workloads {
     this.#datapath.endpoints.delete(keyOf(workload));
     if (!next) this.#datapath.attachment.detach(ifindex);
     this.#forgetAddresses(workload.state.id, workload.addresses);
+    this.#listeners.forget(workload.state.id);
     for (const why of Object.values(reason)) this.#datapath.drops.delete({ endpoint: workload.state.id, reason: why });
     this.#slots.release(workload.state.policy);
     return true;
@@ -155,6 +159,12 @@ export class Workloads {
   /** Has every flow of the workload classified again at its next packet. */
   reconsider(workload: Workload): void {
     this.#write(workload, { ...workload.state, epoch: nextEpoch(workload) });
+  }
+
+  /** What the workload's ports speak, where no payload tells it. Throws CommandError. */
+  setListeners(workload: Workload, told: Parameters<Listeners['set']>[1]): void {
+    this.#listeners.set(workload.state.id, told);
+    this.reconsider(workload);
   }
 
   setTap(workload: Workload, tap: boolean): void {

@@ -139,6 +139,14 @@ struct endpoint_address {
 	__u32 reserved;
 } __abi;
 
+/* A port that a workload listens on, of which dp was told the application. */
+struct listener {
+	__u32 endpoint;
+	__u16 port;		/* host order */
+	__u8 protocol;
+	__u8 reserved;
+} __abi;
+
 /* ---- Flows ---- */
 
 /* A tick is 2^30 ns (1.07 s) of the monotonic clock. */

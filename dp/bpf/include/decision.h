@@ -17,6 +17,33 @@ static __always_inline bool is_identified(const struct flow_key *key, const stru
 	return !has_ports(key->protocol) || flow->application || (flow->seen & SEEN_PAYLOADS) == SEEN_PAYLOADS;
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct listener);
+	__type(value, __u32);	/* enum application */
+} listeners SEC(".maps");
+
+/* Where no payload tells it, what a workload's port was said to speak counts. */
+static __noinline int take_told_application(const struct endpoint *endpoint, const struct flow_key *key,
+					    struct flow *flow)
+{
+	struct listener listener = {
+		.endpoint = endpoint->id,
+		.port = key->local_port,
+		.protocol = key->protocol,
+	};
+	__u32 *told;
+
+	if (flow->application || flow->direction != DIRECTION_INGRESS || !is_identified(key, flow))
+		return 0;
+	told = bpf_map_lookup_elem(&listeners, &listener);
+	if (told)
+		flow->application = *told;
+	return 0;
+}
+
 /*
  * Sets action, rule and name of a flow. While its application is not known and
  * a rule with applications would go first, it passes: ACTION_NONE, and the
