@@ -1,5 +1,6 @@
 // A real etcd of one member on 127.0.0.1, for tests and the demo: can be stopped, started again and wiped.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -117,12 +118,25 @@ export class Etcd implements AsyncDisposable {
 }
 
 /** A port of 127.0.0.1 that nothing listens on now. */
+/** Handed out by this process: an etcd that is stopped keeps its port for when it starts again. */
+const handedOut = new Set<number>();
+const PORT_TRIES = 100;
+
+/** Below the ports that connections leave from, which could take that of a stopped etcd. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1');
-  return address.port;
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const port = randomInt(20_000, 32_000);
+    if (handedOut.has(port) || !(await isFree(port))) continue;
+    handedOut.add(port);
+    return port;
+  }
+  throw new Error('no free port on 127.0.0.1');
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
