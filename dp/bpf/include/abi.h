@@ -79,7 +79,7 @@ struct table {
 /* Record 0 of a blob. */
 struct policy_header {
 	__u32 one;		/* always 1; see classifier.h */
-	__u32 depth;		/* of every port tree */
+	__u32 depth;		/* bits of a port segment's number; a tree may end sooner */
 	struct table ports;	/* of struct step: key -> port segment */
 	struct table locals[2];	/* addresses -> record of a struct scope, by direction */
 	__u32 rules;		/* record of the first struct rule */
