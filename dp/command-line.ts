@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import type { Options } from './dp.ts';
 import { ATTACHMENTS } from './kernel/attachment.ts';
+import { FLOWS } from './kernel/datapath.ts';
 import { CATEGORIES, type Category } from './log.ts';
 
 export const HELP = `usage: podwall-dp [options]
@@ -14,6 +15,8 @@ Enforces the policies that an agent sends, in the kernel. What it has put in for
   --notify PATH       the agent's socket, for reports (default /tmp/ctrl_listen.sock)
   --pin DIR           where programs and tables are kept while dp is away (default /sys/fs/bpf/podwall)
   --attach KIND       how programs sit on interfaces: tcx, clsact, or auto (default): tcx where the kernel has it
+  --flows N           how many connections the kernel keeps, ${FLOWS.least} to ${FLOWS.most} (default ${FLOWS.usual}); of more,
+                      those idle longest are forgotten. A million take 169 MiB of memory
   --detach            take everything off that a dp with this --pin left in force, and exit
   -h, --help          this text
   -V, --version       the version
@@ -41,6 +44,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
       notify: { type: 'string', default: '/tmp/ctrl_listen.sock' },
       pin: { type: 'string', default: '/sys/fs/bpf/podwall' },
       attach: { type: 'string', default: 'auto' },
+      flows: { type: 'string', default: String(FLOWS.usual) },
       detach: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
       version: { type: 'boolean', short: 'V', default: false },
@@ -49,7 +53,14 @@ export function readCommandLine(args: readonly string[]): CommandLine {
   const { listen, notify, pin, standalone } = values;
   return {
     action: values.help ? 'help' : values.version ? 'version' : values.detach ? 'detach' : 'run',
-    options: { listen, notify, pin, attach: attachment(values.attach), isStandalone: standalone },
+    options: {
+      listen,
+      notify,
+      pin,
+      attach: attachment(values.attach),
+      flows: flowCount(values.flows),
+      isStandalone: standalone,
+    },
     categories: parseCategories(values.debug),
   };
 }
@@ -58,6 +69,12 @@ function attachment(text: string): Options['attach'] {
   const kind = ATTACHMENTS.find((known) => known === text);
   if (!kind) throw new UsageError(`--attach ${text}: use ${ATTACHMENTS.join(', ')}`);
   return kind;
+}
+
+function flowCount(text: string): number {
+  const flows = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (flows >= FLOWS.least && flows <= FLOWS.most) return flows;
+  throw new UsageError(`--flows ${text}: use a number from ${FLOWS.least} to ${FLOWS.most}`);
 }
 
 /** `all`, or categories joined by commas. */

@@ -26,6 +26,8 @@ export type Options = {
   readonly notify: string;
   readonly pin: string;
   readonly attach: AttachmentKind;
+  /** Room in the table of flows, within FLOWS. */
+  readonly flows: number;
   /** No agent: reports go to the log, and answers only to senders that have a socket of their own. */
   readonly isStandalone: boolean;
 };
@@ -64,7 +66,7 @@ export class Dp implements Disposable {
     this.#options = options;
     const pins = stack.use(PinDirectory.open(options.pin));
     this.#socket = stack.use(CommandSocket.bind(options.listen, MAX_COMMAND_BYTES));
-    this.#datapath = stack.use(Datapath.open(pins, options.attach));
+    this.#datapath = stack.use(Datapath.open(pins, options.attach, options.flows));
     this.#engine = new Engine(this.#datapath);
     this.#hits = new HitCounters(this.#datapath, this.#engine.workloads);
     this.#connections = new Connections(this.#datapath, this.#engine.workloads);
@@ -89,7 +91,7 @@ export class Dp implements Disposable {
 
   dump(): string {
     const { workloads, names } = this.#engine;
-    return dump(workloads.all(), (workload) => workloads.drops(workload), names);
+    return dump(workloads.all(), (workload) => workloads.drops(workload), names, this.#datapath.room());
   }
 
   #take({ data, bytes, sender }: Command): void {

@@ -36,6 +36,7 @@ describe('the command line', { concurrency: true }, () => {
       '--listen',
       '--notify',
       '--pin',
+      '--flows',
       '--detach',
       '--help',
       '--version',
@@ -55,6 +56,9 @@ describe('the command line', { concurrency: true }, () => {
     [['extra'], /extra/],
     [['-d', 'everything'], /-d everything: everything: categories are all, ctrl, packet/],
     [['-d', 'ctrl,polcy'], /polcy/],
+    [['--flows', '4095'], /--flows 4095: use a number from 4096 to 16777216/],
+    [['--flows', '16777217'], /--flows 16777217: use a number/],
+    [['--flows', '1e6'], /--flows 1e6: use a number/],
   ];
   for (const [options, message] of mistakes)
     it(`is refused with 2 and a word on what is wrong: ${options.join(' ')}`, async () => {
@@ -177,6 +181,13 @@ describe('dp', () => {
     assert.match(dump, /\n1 names\n {2}api\.example\.com \(id 1\): 192\.0\.2\.1\n$/);
     await client.settled();
     await dp.stop();
+  });
+  it('has room for as many flows as --flows says, and for a quarter as many denied ones', async () => {
+    await using dp = await lab.start('--pin', `${lab.pin}-flows`, '--flows', '5000');
+    dp.signal('SIGUSR1');
+    await dp.said(/room for 5000 flows, and for 1250 denied ones\n/);
+    await dp.stop();
+    assert.deepEqual(await run('--detach', '--pin', `${lab.pin}-flows`), { status: 0, stdout: '', stderr: '' });
   });
   it('keeps running with nobody at --notify, and an agent that comes later gets the reports', async () => {
     await using dp = await lab.start();

@@ -12,6 +12,7 @@ const bytes = (b: DataView, at: number, size: number): Uint8Array => new Uint8Ar
 
 export const RECORD_SIZE = 16;
 export const MAX_POLICIES = 4096;
+export const MAX_ENDPOINT_ID = 16777215;
 export const NAME_BYTES = 256;
 export const NAMES_PER_ADDRESS = 15;
 export const CAPTURED_BYTES = 64;
@@ -227,28 +228,28 @@ export type FlowKey = {
   readonly peer: Address;
   readonly localPort: number;
   readonly peerPort: number;
-  readonly endpoint: number;
   readonly protocol: number;
+  readonly endpoint: number;
 };
 
 export const flowKey: Codec<FlowKey> = {
-  size: 48,
-  offsets: { local: 0, peer: 16, localPort: 32, peerPort: 34, endpoint: 36, protocol: 40 },
+  size: 40,
+  offsets: { local: 0, peer: 16, localPort: 32, peerPort: 34, protocol: 36, endpoint: 36 },
   write(b, at, v) {
     address.write(b, at + 0, v.local);
     address.write(b, at + 16, v.peer);
     b.setUint16(at + 32, v.localPort, true);
     b.setUint16(at + 34, v.peerPort, true);
-    b.setUint32(at + 36, v.endpoint, true);
-    b.setUint32(at + 40, v.protocol, true);
+    b.setUint32(at + 36, (b.getUint32(at + 36, true) & ~(0xff << 0)) | ((v.protocol & 0xff) << 0), true);
+    b.setUint32(at + 36, (b.getUint32(at + 36, true) & ~(0xffffff << 8)) | ((v.endpoint & 0xffffff) << 8), true);
   },
   read: (b, at) => ({
     local: address.read(b, at + 0),
     peer: address.read(b, at + 16),
     localPort: b.getUint16(at + 32, true),
     peerPort: b.getUint16(at + 34, true),
-    endpoint: b.getUint32(at + 36, true),
-    protocol: b.getUint32(at + 40, true),
+    protocol: (b.getUint32(at + 36, true) >>> 0) & 0xff,
+    endpoint: (b.getUint32(at + 36, true) >>> 8) & 0xffffff,
   }),
 };
 
@@ -506,48 +507,48 @@ export type Event = {
 };
 
 export const event: Codec<Event> = {
-  size: 160,
-  offsets: { timeNs: 0, key: 8, count: 56, ruleId: 60, revision: 64, ifindex: 68, packetBytes: 72, capturedBytes: 76, etherType: 80, reason: 82, action: 83, packetDirection: 84, flowDirection: 85, application: 86, passed: 87, icmpType: 88, icmpCode: 89, mac: 90, captured: 96 },
+  size: 152,
+  offsets: { timeNs: 0, key: 8, count: 48, ruleId: 52, revision: 56, ifindex: 60, packetBytes: 64, capturedBytes: 68, etherType: 72, reason: 74, action: 75, packetDirection: 76, flowDirection: 77, application: 78, passed: 79, icmpType: 80, icmpCode: 81, mac: 82, captured: 88 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.timeNs, true);
     flowKey.write(b, at + 8, v.key);
-    b.setUint32(at + 56, v.count, true);
-    b.setUint32(at + 60, v.ruleId, true);
-    b.setUint32(at + 64, v.revision, true);
-    b.setUint32(at + 68, v.ifindex, true);
-    b.setUint32(at + 72, v.packetBytes, true);
-    b.setUint32(at + 76, v.capturedBytes, true);
-    b.setUint16(at + 80, v.etherType, false);
-    b.setUint8(at + 82, v.reason);
-    b.setUint8(at + 83, v.action);
-    b.setUint8(at + 84, v.packetDirection);
-    b.setUint8(at + 85, v.flowDirection);
-    b.setUint8(at + 86, v.application);
-    b.setUint8(at + 87, v.passed);
-    b.setUint8(at + 88, v.icmpType);
-    b.setUint8(at + 89, v.icmpCode);
-    bytes(b, at + 90, 6).set(v.mac);
-    bytes(b, at + 96, 64).set(v.captured);
+    b.setUint32(at + 48, v.count, true);
+    b.setUint32(at + 52, v.ruleId, true);
+    b.setUint32(at + 56, v.revision, true);
+    b.setUint32(at + 60, v.ifindex, true);
+    b.setUint32(at + 64, v.packetBytes, true);
+    b.setUint32(at + 68, v.capturedBytes, true);
+    b.setUint16(at + 72, v.etherType, false);
+    b.setUint8(at + 74, v.reason);
+    b.setUint8(at + 75, v.action);
+    b.setUint8(at + 76, v.packetDirection);
+    b.setUint8(at + 77, v.flowDirection);
+    b.setUint8(at + 78, v.application);
+    b.setUint8(at + 79, v.passed);
+    b.setUint8(at + 80, v.icmpType);
+    b.setUint8(at + 81, v.icmpCode);
+    bytes(b, at + 82, 6).set(v.mac);
+    bytes(b, at + 88, 64).set(v.captured);
   },
   read: (b, at) => ({
     timeNs: b.getBigUint64(at + 0, true),
     key: flowKey.read(b, at + 8),
-    count: b.getUint32(at + 56, true),
-    ruleId: b.getUint32(at + 60, true),
-    revision: b.getUint32(at + 64, true),
-    ifindex: b.getUint32(at + 68, true),
-    packetBytes: b.getUint32(at + 72, true),
-    capturedBytes: b.getUint32(at + 76, true),
-    etherType: b.getUint16(at + 80, false),
-    reason: b.getUint8(at + 82),
-    action: b.getUint8(at + 83),
-    packetDirection: b.getUint8(at + 84),
-    flowDirection: b.getUint8(at + 85),
-    application: b.getUint8(at + 86),
-    passed: b.getUint8(at + 87),
-    icmpType: b.getUint8(at + 88),
-    icmpCode: b.getUint8(at + 89),
-    mac: bytes(b, at + 90, 6).slice(),
-    captured: bytes(b, at + 96, 64).slice(),
+    count: b.getUint32(at + 48, true),
+    ruleId: b.getUint32(at + 52, true),
+    revision: b.getUint32(at + 56, true),
+    ifindex: b.getUint32(at + 60, true),
+    packetBytes: b.getUint32(at + 64, true),
+    capturedBytes: b.getUint32(at + 68, true),
+    etherType: b.getUint16(at + 72, false),
+    reason: b.getUint8(at + 74),
+    action: b.getUint8(at + 75),
+    packetDirection: b.getUint8(at + 76),
+    flowDirection: b.getUint8(at + 77),
+    application: b.getUint8(at + 78),
+    passed: b.getUint8(at + 79),
+    icmpType: b.getUint8(at + 80),
+    icmpCode: b.getUint8(at + 81),
+    mac: bytes(b, at + 82, 6).slice(),
+    captured: bytes(b, at + 88, 64).slice(),
   }),
 };

@@ -1,6 +1,6 @@
 // Derives kernel/abi.gen.ts from the compiled kernel programs: `npm run build` runs it.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { type Field, layout, type Struct } from './btf.ts';
+import { type Bits, type Field, layout, type Struct } from './btf.ts';
 
 const here = import.meta.dirname;
 const objectPath = `${here}/../bpf/build/policy.bpf.o`;
@@ -14,12 +14,12 @@ const isBytes = ({ type, count }: Field): boolean => type === 'u8' && count !== 
 const itemSize = ({ size, count }: Field): number => size / (count ?? 1);
 
 function refuseHoles({ name, size, fields }: Struct): void {
-  let end = 0;
-  for (const field of fields) {
-    if (field.offset !== end) throw new Error(`${name}: hole before ${field.name}`);
-    end += field.size;
+  let end = 0; // in bits
+  for (const { name: field, offset, size: bytes, bits } of fields) {
+    if (offset * 8 + (bits?.shift ?? 0) !== end) throw new Error(`${name}: hole before ${field}`);
+    end += bits?.width ?? bytes * 8;
   }
-  if (end !== size) throw new Error(`${name}: hole at the end`);
+  if (end !== size * 8) throw new Error(`${name}: hole at the end`);
 }
 
 function tsType(field: Field): string {
@@ -46,8 +46,18 @@ function readItem(type: string, at: string): string {
   return `b.get${method}(${at}${little})`;
 }
 
+const maskOf = (width: number): string => `0x${(2 ** width - 1).toString(16)}`;
+
+/** The rest of the word stays as it is. */
+function writeBits({ type, offset }: Field, { shift, width }: Bits, value: string): string {
+  const word = readItem(type, `at + ${offset}`);
+  const mask = maskOf(width);
+  return writeItem(type, `at + ${offset}`, `(${word} & ~(${mask} << ${shift})) | ((${value} & ${mask}) << ${shift})`);
+}
+
 function write(field: Field): string {
   const value = `v.${camel(field.name)}`;
+  if (field.bits) return `${writeBits(field, field.bits, value)};`;
   if (isBytes(field)) return `bytes(b, at + ${field.offset}, ${field.size}).set(${value});`;
   if (field.count === undefined) return `${writeItem(field.type, `at + ${field.offset}`, value)};`;
   return `${value}.forEach((item, i) => ${writeItem(field.type, `at + ${field.offset} + i * ${itemSize(field)}`, 'item')});`;
@@ -55,6 +65,9 @@ function write(field: Field): string {
 
 function read(field: Field): string {
   const name = camel(field.name);
+  const { bits } = field;
+  if (bits)
+    return `${name}: (${readItem(field.type, `at + ${field.offset}`)} >>> ${bits.shift}) & ${maskOf(bits.width)},`;
   if (isBytes(field)) return `${name}: bytes(b, at + ${field.offset}, ${field.size}).slice(),`;
   if (field.count === undefined) return `${name}: ${readItem(field.type, `at + ${field.offset}`)},`;
   const item = readItem(field.type, `at + ${field.offset} + i * ${itemSize(field)}`);

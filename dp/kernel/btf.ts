@@ -2,8 +2,13 @@
 // The C header stays the only place where the kernel/user contract is written.
 import { readFileSync } from 'node:fs';
 
-/** `size` is that of the whole field, in bytes; `count` is set for an array; types are u8…u64, be16…, or a struct's name. */
-export type Field = { name: string; offset: number; size: number; type: string; count?: number };
+/** Part of a word: `shift` from its lowest bit, `width` in bits. */
+export type Bits = { shift: number; width: number };
+/**
+ * `size` is that of the whole field, or of the word that a bit field lies in, in bytes; `count` is set for an array,
+ * `bits` for a bit field; types are u8…u64, be16…, or a struct's name.
+ */
+export type Field = { name: string; offset: number; size: number; type: string; count?: number; bits?: Bits };
 export type Struct = { name: string; size: number; fields: Field[] };
 export type Layout = {
   structs: Map<string, Struct>;
@@ -11,7 +16,7 @@ export type Layout = {
   tags: Map<string, string>;
 };
 /** `at` is where the bytes after the 12-byte head lie. */
-type Type = { kind: number; name: string; sizeOrType: number; vlen: number; at: number };
+type Type = { kind: number; name: string; sizeOrType: number; vlen: number; hasBitFields: boolean; at: number };
 
 const KIND = { int: 1, pointer: 2, array: 3, struct: 4, enum: 6, typedef: 8, declTag: 17 } as const;
 /** Typedef, volatile, const, restrict, type tag: another name for a type. */
@@ -44,7 +49,7 @@ function section(elf: Buffer, wanted: string): Buffer {
 class Reader {
   readonly #btf: Buffer;
   readonly #strings: number;
-  readonly types: Type[] = [{ kind: 0, name: 'void', sizeOrType: 0, vlen: 0, at: 0 }];
+  readonly types: Type[] = [{ kind: 0, name: 'void', sizeOrType: 0, vlen: 0, hasBitFields: false, at: 0 }];
 
   constructor(btf: Buffer) {
     if (btf.readUInt16LE(0) !== MAGIC) throw new Error('bad BTF magic');
@@ -57,7 +62,9 @@ class Reader {
       const info = btf.readUInt32LE(at + 4);
       const kind = (info >> 24) & 0x1f;
       const vlen = info & 0xffff;
-      this.types.push({ kind, name: this.#name(at), sizeOrType: btf.readUInt32LE(at + 8), vlen, at: at + 12 });
+      const hasBitFields = info >>> 31 === 1;
+      const sizeOrType = btf.readUInt32LE(at + 8);
+      this.types.push({ kind, name: this.#name(at), sizeOrType, vlen, hasBitFields, at: at + 12 });
       at += 12 + tailBytes(kind, vlen);
     }
   }
@@ -68,11 +75,16 @@ class Reader {
     return type;
   }
 
-  fields({ at, vlen }: Type): Field[] {
+  fields({ at, vlen, hasBitFields }: Type): Field[] {
     return Array.from({ length: vlen }, (_, i) => {
       const member = at + 12 * i;
-      const bit = this.#btf.readUInt32LE(member + 8) & 0xffffff;
-      return { name: this.#name(member), offset: bit / 8, ...this.#sized(this.#btf.readUInt32LE(member + 4)) };
+      const place = this.#btf.readUInt32LE(member + 8);
+      const width = hasBitFields ? place >>> 24 : 0;
+      const bit = hasBitFields ? place & 0xffffff : place;
+      const named = { name: this.#name(member), ...this.#sized(this.#btf.readUInt32LE(member + 4)) };
+      if (width === 0) return { ...named, offset: bit / 8 };
+      const shift = bit % (named.size * 8);
+      return { ...named, offset: (bit - shift) / 8, bits: { shift, width } };
     });
   }
 

@@ -46,10 +46,12 @@ import {
   loadObject,
   lookupElement,
   mapFd,
+  maxEntries,
   openFile,
   possibleCpus,
   programFd,
   runProgram,
+  setMaxEntries,
   setPinPath,
   updateElement,
 } from './libbpf.ts';
@@ -73,6 +75,11 @@ const PINNED_MAPS = [
   'events',
 ] as const;
 const INNER_MMAPABLE = 0x1000 | 0x400; // BPF_F_INNER_MAP | BPF_F_MMAPABLE
+
+/** How many flows the table can have; each takes 176 bytes of the kernel's memory from the start. */
+export const FLOWS = { least: 4096, most: 2 ** 24, usual: 2 ** 17 } as const;
+/** Denied flows are remembered in a table of their own: a quarter as many, but no more than this. */
+const MOST_DENIALS = 2 ** 17;
 
 export class LoadError extends Error {
   readonly code = 'LOAD';
@@ -115,11 +122,16 @@ export class Datapath implements Disposable {
     this.drops = new Table(this.#fd('drops'), dropKey, dropCount);
   }
 
-  /** Loads the programs over the tables that are pinned there, or makes them; interfaces get the new programs at once. */
-  static open(pins: PinDirectory, kind: AttachmentKind = 'auto'): Datapath {
+  /**
+   * Loads the programs over the tables that are pinned there, or makes them; interfaces get the new programs at once.
+   * `flows`: room in the table of flows, within FLOWS.
+   */
+  static open(pins: PinDirectory, kind: AttachmentKind = 'auto', flows: number = FLOWS.usual): Datapath {
     const object = openFile(OBJECT, null);
     if (!object) throw new LoadError(`${OBJECT} is missing: run npm run build`);
     for (const name of PINNED_MAPS) setPinPath(findMap(object, name), `${pins.path}/${name}`);
+    setMaxEntries(findMap(object, 'flows'), flows);
+    setMaxEntries(findMap(object, 'denials'), Math.min(flows >> 2, MOST_DENIALS));
     try {
       loadObject(object);
     } catch (error) {
@@ -163,6 +175,14 @@ export class Datapath implements Disposable {
     const values = new BigUint64Array(possibleCpus());
     lookupElement(this.#fd('counters'), u32(index), values);
     return values.reduce((sum, value) => sum + value, 0n);
+  }
+
+  /** How many entries the tables of flows and of denied flows have room for. */
+  room(): { readonly flows: number; readonly denials: number } {
+    return {
+      flows: maxEntries(findMap(this.#object, 'flows')),
+      denials: maxEntries(findMap(this.#object, 'denials')),
+    };
   }
 
   eventsFd(): number {

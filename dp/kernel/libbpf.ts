@@ -36,6 +36,7 @@ export const findMap = lib.func('void *bpf_object__find_map_by_name(void *object
 export const mapFd = checked('int bpf_map__fd(void *map)');
 export const setPinPath = checked('int bpf_map__set_pin_path(void *map, const char *path)');
 export const setMaxEntries = checked('int bpf_map__set_max_entries(void *map, uint32_t entries)');
+export const maxEntries = lib.func('uint32_t bpf_map__max_entries(void *map)');
 export const findProgram = lib.func('void *bpf_object__find_program_by_name(void *object, const char *name)');
 export const programFd = checked('int bpf_program__fd(void *program)');
 export const pin = checked('int bpf_obj_pin(int fd, const char *path)');

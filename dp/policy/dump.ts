@@ -11,7 +11,12 @@ const PROTOCOLS = new Map<number, string>(Object.entries(PROTOCOL).map(([name, n
 
 export type Drops = (workload: Workload) => readonly (readonly [why: string, packets: bigint])[];
 
-export function dump(workloads: readonly Workload[], drops: Drops, names: Names): string {
+export function dump(
+  workloads: readonly Workload[],
+  drops: Drops,
+  names: Names,
+  room: { readonly flows: number; readonly denials: number },
+): string {
   const lines = [`${workloads.length} workloads`];
   for (const workload of workloads) {
     lines.push(...workloadLines(workload));
@@ -21,6 +26,7 @@ export function dump(workloads: readonly Workload[], drops: Drops, names: Names)
   lines.push(`${known.length} names`);
   for (const [name, id, addresses] of known)
     lines.push(`  ${name} (id ${id}): ${addresses.join(', ') || 'no address'}`);
+  lines.push(`room for ${room.flows} flows, and for ${room.denials} denied ones`);
   return lines.join('\n');
 }
 

@@ -1,6 +1,6 @@
 // The workloads of this node and the policy that each has in force, in the kernel and here.
 import { randomInt } from 'node:crypto';
-import { type Endpoint, type EndpointKey, family, reason } from '../kernel/abi.gen.ts';
+import { type Endpoint, type EndpointKey, family, MAX_ENDPOINT_ID, reason } from '../kernel/abi.gen.ts';
 import { kernelAddressOf, macBytes, macText, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
@@ -86,13 +86,20 @@ export class Workloads {
   }
 
   #create(mac: string, iface: string, ifindex: number): Workload {
-    // Ids are never given twice: flows of a workload that is gone may still be in the table.
-    const state = { ...UNPOLICED, id: randomInt(1, MAX_U32), epoch: 1, revision: 1, tap: 0, families: 0 };
+    const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap: 0, families: 0 };
     const addresses = new Set<string>();
     const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, state, policy: undefined, addresses };
     this.#remember(workload);
     this.#write(workload, state);
     return workload;
+  }
+
+  /** By chance, so that one that is given again after its workload has gone is hardly found by a flow that is left of it. */
+  #newId(): number {
+    for (;;) {
+      const id = randomInt(1, MAX_ENDPOINT_ID + 1);
+      if (!this.withId(id)) return id;
+    }
   }
 
   /** An interface that is gone may have come back under another index, with the same MAC. */

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { PolicyRule } from '@podwall/dp/protocol/commands.ts';
 import { PROTOCOL } from '@podwall/dp/protocol/values.ts';
+import { MAX_ENDPOINT_ID } from '../../dp/kernel/abi.gen.ts';
 import { kernelAddressOf, macBytes } from '../../dp/kernel/address.ts';
 import { Lab } from '../lab/lab.ts';
 import type { Bench } from './bench.ts';
@@ -117,7 +118,7 @@ function* flows(bench: Bench, parts: Parts, { mac }: Case): Generator<Figure> {
   const opened: number[] = [];
   const full: number[] = [];
   const state = parts.stateOf(mac);
-  const renew = () => parts.place(macBytes(PACKET.sourceMac), { ...state, id: randomInt(1, 2 ** 32) });
+  const renew = () => parts.place(macBytes(PACKET.sourceMac), { ...state, id: randomInt(1, MAX_ENDPOINT_ID) });
   for (let round = 0; round < bench.rounds; round++) {
     bench.say(`program time: flows, round ${round + 1} of ${bench.rounds}`);
     renew();
