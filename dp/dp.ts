@@ -69,7 +69,7 @@ export class Dp implements Disposable {
     this.#datapath = stack.use(Datapath.open(pins, options.attach, options.flows));
     this.#engine = new Engine(this.#datapath);
     this.#hits = new HitCounters(this.#datapath, this.#engine.workloads);
-    this.#connections = new Connections(this.#datapath, this.#engine.workloads);
+    this.#connections = new Connections(this.#datapath, this.#engine.workloads, this.#engine.networks);
     this.#lostInKernel = this.#datapath.counter(COUNTER.eventsLost);
     const ring = stack.use(new RingBuffer(this.#datapath.eventsFd(), (sample) => this.#takeEvent(sample)));
     if (!options.isStandalone)
@@ -90,8 +90,7 @@ export class Dp implements Disposable {
   }
 
   dump(): string {
-    const { workloads, names } = this.#engine;
-    return dump(workloads.all(), (workload) => workloads.drops(workload), names, this.#datapath.room());
+    return dump(this.#engine, this.#datapath.room());
   }
 
   #take({ data, bytes, sender }: Command): void {
@@ -157,7 +156,7 @@ export class Dp implements Disposable {
     this.#events += 1;
     const event: Event = eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0);
     const mac = this.#engine.workloads.withId(event.key.endpoint)?.mac;
-    this.#report(threatReport(event, mac, unixSeconds(event.timeNs)));
+    this.#report(threatReport(event, mac, unixSeconds(event.timeNs), this.#engine.networks));
   }
 
   #reportConnections(): void {

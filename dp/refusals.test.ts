@@ -122,10 +122,8 @@ describe('a command that is not supported yet', () => {
   const bodies: Partial<Record<CommandName, object>> = {
     ctrl_add_tap_port: { netns: '/proc/1/ns/net', iface: 'eth0', epmac: MAC },
     ctrl_add_nfq_port: { netns: '/proc/1/ns/net', iface: 'eth0', qnum: 0, epmac: MAC },
-    ctrl_cfg_internal_net: { flag: 3, subnet_addr: null },
     ctrl_bld_dlp: { flag: 3, mac: null },
     ctrl_cfg_dlp: { flag: 3, mac: [MAC] },
-    ctrl_sys_conf: { xff_enabled: true },
   };
   for (const [name, body] of Object.entries(bodies))
     it(`is answered so: ${name}`, async () => {
@@ -144,7 +142,7 @@ describe('the datagram', () => {
       ctrl_keep_alive: { seq_num: 1 },
       ctrl_nonsense: {},
       ctrl_del_mac: { iface: 'lo', mac: MAC },
-      ctrl_sys_conf: {},
+      ctrl_sys_conf: { xff_enabled: true },
     });
     await client.settled();
     const codes = client.received

@@ -27,7 +27,7 @@ const owner = harness.workload({});
 /** The THREAT_LOGs of what has been dropped since the last call, as an agent reads them. */
 function threats(workload: Workload): { threat: ThreatLog; packet: Uint8Array }[] {
   return workload.events().map((event) => {
-    const { report } = decodeReport(encodeReport(threatReport(event, workload.mac, 7), 1));
+    const { report } = decodeReport(encodeReport(threatReport(event, workload.mac, 7, harness.engine.networks), 1));
     assert.ok(report.kind === 'threatLog');
     return report;
   });

@@ -82,6 +82,11 @@ export const family = {
   ipv6: 2,
 } as const;
 
+export const tap = {
+  workload: 1,
+  node: 2,
+} as const;
+
 export type FqdnName = {
   readonly wire: Uint8Array;
 };

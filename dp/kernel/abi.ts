@@ -108,7 +108,7 @@ function numbers(header: string): string {
     .join('');
 }
 
-const SHARED_ENUMS = ['action', 'direction', 'application', 'reason', 'counter', 'seen', 'family'];
+const SHARED_ENUMS = ['action', 'direction', 'application', 'reason', 'counter', 'seen', 'family', 'tap'];
 const { structs, enums, tags } = layout(objectPath);
 const byName = new Map(enums);
 const shared = [...structs.values()].filter(({ name }) => tags.get(name) === 'abi');

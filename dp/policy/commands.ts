@@ -6,6 +6,7 @@ import type { Datapath } from '../kernel/datapath.ts';
 import { KernelError } from '../kernel/libbpf.ts';
 import { interfaceIndex } from '../kernel/libc.ts';
 import { NO_POLICY, PoliciesFull } from '../kernel/slots.ts';
+import { InternalNetworks } from '../networks/internal-networks.ts';
 import type { Command, CommandBody, CommandName } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type Report } from '../protocol/reports.ts';
@@ -19,6 +20,7 @@ import { type Workload, Workloads } from './workloads.ts';
 export class Engine {
   readonly workloads: Workloads;
   readonly names = new Names();
+  readonly networks = new InternalNetworks();
   readonly #datapath: Datapath;
   readonly #batches = new Batches();
   readonly #compiled = new CompiledPolicies((fqdn) => this.#nameId(fqdn));
@@ -76,6 +78,12 @@ export class Engine {
         return [];
       case 'ctrl_cfg_del_fqdn':
         for (const fqdn of body.names) this.#writeAddresses(this.names.removeAddresses(fqdn));
+        return [];
+      case 'ctrl_cfg_internal_net':
+        this.networks.add(body);
+        return [];
+      case 'ctrl_sys_conf':
+        this.#configureSystem(body);
         return [];
       default:
         throw new CommandError(name, ERROR_CODE.notSupported, `${name}: not supported yet`);
@@ -137,8 +145,18 @@ export class Engine {
   #configureMac({ macs, tap, apps }: CommandBody<'ctrl_cfg_mac'>): void {
     for (const workload of macs.flatMap((mac) => this.#known('ctrl_cfg_mac', mac))) {
       if (apps !== undefined) this.workloads.setListeners(workload, apps ?? []);
-      if (tap !== undefined && workload.state.tap !== Number(tap)) this.workloads.setTap(workload, tap);
+      if (tap !== undefined) this.workloads.setTap(workload, tap);
     }
+  }
+
+  #configureSystem({ xff_enabled, disable_net_policy }: CommandBody<'ctrl_sys_conf'>): void {
+    if (xff_enabled)
+      throw new CommandError(
+        'ctrl_sys_conf',
+        ERROR_CODE.notSupported,
+        'ctrl_sys_conf: xff_enabled is not supported: whoever sends an X-Forwarded-For header would choose the rules that he meets',
+      );
+    if (disable_net_policy !== undefined) this.workloads.setDisabled(disable_net_policy);
   }
 
   #setFqdn({ fqdn_name, fqdn_ips }: CommandBody<'ctrl_cfg_set_fqdn'>): void {

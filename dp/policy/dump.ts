@@ -1,27 +1,28 @@
 // What SIGUSR1 prints: every workload, its policy, and the table of names, for a person to read. Pure.
+import { tap as TAP } from '../kernel/abi.gen.ts';
 import { applicationName } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { PROTOCOL } from '../protocol/values.ts';
-import type { Names } from './names.ts';
+import type { Engine } from './commands.ts';
 import type { Workload } from './workloads.ts';
 
 const ACTIONS: Readonly<Record<number, string>> = { 1: 'open', 2: 'deny', 3: 'learn', 4: 'violate' };
 const DIRECTIONS: Readonly<Record<number, string>> = { 1: 'ingress', 2: 'egress', 3: 'both directions' };
 const PROTOCOLS = new Map<number, string>(Object.entries(PROTOCOL).map(([name, number]) => [number, name]));
 
-export type Drops = (workload: Workload) => readonly (readonly [why: string, packets: bigint])[];
-
 export function dump(
-  workloads: readonly Workload[],
-  drops: Drops,
-  names: Names,
+  { workloads, names, networks }: Pick<Engine, 'workloads' | 'names' | 'networks'>,
   room: { readonly flows: number; readonly denials: number },
 ): string {
-  const lines = [`${workloads.length} workloads`];
-  for (const workload of workloads) {
+  const all = workloads.all();
+  const lines = [`${all.length} workloads`];
+  if (workloads.isDisabled) lines.push('  policies are off on this node (ctrl_sys_conf): nothing is dropped');
+  for (const workload of all) {
     lines.push(...workloadLines(workload));
-    for (const [why, packets] of drops(workload)) lines.push(`    dropped: ${packets} packets, ${why}`);
+    for (const [why, packets] of workloads.drops(workload)) lines.push(`    dropped: ${packets} packets, ${why}`);
   }
+  const internal = networks.list();
+  lines.push(`internal networks: ${internal.join(', ') || 'not told, so no peer is external'}`);
   const known = names.list();
   lines.push(`${known.length} names`);
   for (const [name, id, addresses] of known)
@@ -31,11 +32,16 @@ export function dump(
 }
 
 function workloadLines({ mac, iface, ifindex, state, policy }: Workload): string[] {
-  const head = `  ${mac} on ${iface} (interface ${ifindex}), epoch ${state.epoch}${state.tap ? ', tap: drops nothing' : ''}`;
+  const head = `  ${mac} on ${iface} (interface ${ifindex}), epoch ${state.epoch}${tapText(state.tap)}`;
   if (state.policy === 0) return [`${head}: no policy`];
   const fallback = `default ${ACTIONS[state.defaultAction]}, ${DIRECTIONS[state.directions]}`;
   if (!policy) return [`${head}: ${fallback}, rules from before dp started (the agent sends them again)`];
   return [`${head}: ${fallback}, ${policy.rules.length} rules`, ...policy.rules.map((rule) => `    ${ruleLine(rule)}`)];
+}
+
+function tapText(bits: number): string {
+  if (bits & TAP.workload) return ', tap: drops nothing';
+  return bits & TAP.node ? ', drops nothing (policies are off)' : '';
 }
 
 function ruleLine(rule: PolicyRule): string {

@@ -1,6 +1,6 @@
 // The workloads of this node and the policy that each has in force, in the kernel and here.
 import { randomInt } from 'node:crypto';
-import { type Endpoint, type EndpointKey, family, MAX_ENDPOINT_ID, reason } from '../kernel/abi.gen.ts';
+import { type Endpoint, type EndpointKey, family, MAX_ENDPOINT_ID, reason, tap as TAP } from '../kernel/abi.gen.ts';
 import { kernelAddressOf, macBytes, macText, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
@@ -31,6 +31,8 @@ export class Workloads {
   readonly #listeners: Listeners;
   readonly #slots: PolicySlots;
   readonly #byMac = new Map<string, Workload[]>();
+  /** Kept with each workload in the kernel; a node without workloads forgets it with dp. */
+  #isDisabled = false;
 
   /** Takes up the workloads that an earlier dp left in the kernel; those whose interface is gone are forgotten. */
   constructor(datapath: Datapath) {
@@ -44,6 +46,7 @@ export class Workloads {
       const addresses = new Set((ofEndpoint.get(state.id) ?? []).map(([{ address }]) => textOf(address)));
       this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, state, policy: undefined, addresses });
     }
+    this.#isDisabled = this.all().some(({ state }) => state.tap & TAP.node);
     for (const ifindex of datapath.attachment.interfaces())
       if (!this.on(ifindex).length) datapath.attachment.detach(ifindex);
     this.#slots = new PolicySlots(
@@ -86,7 +89,8 @@ export class Workloads {
   }
 
   #create(mac: string, iface: string, ifindex: number): Workload {
-    const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap: 0, families: 0 };
+    const tap = this.#isDisabled ? TAP.node : 0;
+    const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap, families: 0 };
     const addresses = new Set<string>();
     const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, state, policy: undefined, addresses };
     this.#remember(workload);
@@ -174,8 +178,24 @@ export class Workloads {
     this.reconsider(workload);
   }
 
-  setTap(workload: Workload, tap: boolean): void {
-    this.#write(workload, { ...workload.state, tap: tap ? 1 : 0, epoch: nextEpoch(workload) });
+  /** Whether a workload’s own setting lets everything pass. */
+  setTap(workload: Workload, isTapped: boolean): void {
+    this.#setTapBit(workload, TAP.workload, isTapped);
+  }
+
+  /** Whether policies are off on the whole node: nothing of any workload is dropped, but all is reported. */
+  setDisabled(isDisabled: boolean): void {
+    this.#isDisabled = isDisabled;
+    for (const workload of this.all()) this.#setTapBit(workload, TAP.node, isDisabled);
+  }
+
+  get isDisabled(): boolean {
+    return this.#isDisabled;
+  }
+
+  #setTapBit(workload: Workload, bit: number, isSet: boolean): void {
+    const tap = isSet ? workload.state.tap | bit : workload.state.tap & ~bit;
+    if (tap !== workload.state.tap) this.#write(workload, { ...workload.state, tap, epoch: nextEpoch(workload) });
   }
 
   #remember(workload: Workload): void {

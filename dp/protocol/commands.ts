@@ -214,7 +214,13 @@ export const commandSchemas = {
   ctrl_sys_conf: {
     type: 'object',
     additionalProperties: false,
-    properties: { xff_enabled: { type: 'boolean' } },
+    properties: {
+      xff_enabled: { type: 'boolean' },
+      disable_net_policy: {
+        type: 'boolean',
+        description: 'true: drop nothing of any workload, only report what would be dropped.',
+      },
+    },
   },
   ctrl_keep_alive: {
     type: 'object',

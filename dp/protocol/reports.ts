@@ -34,8 +34,8 @@ export const ERROR_CODE = {
 } as const;
 export type ErrorCode = (typeof ERROR_CODE)[keyof typeof ERROR_CODE];
 
-export const THREAT_FLAG = { toWorkload: 1, ingressConnection: 2, passed: 4 } as const;
-export const CONNECTION_FLAG = { ingress: 1, violation: 2, closed: 4 } as const;
+export const THREAT_FLAG = { toWorkload: 1, ingressConnection: 2, passed: 4, external: 8 } as const;
+export const CONNECTION_FLAG = { ingress: 1, violation: 2, closed: 4, external: 8 } as const;
 
 export const MAX_REPORT_BYTES = 0xffff;
 export const NO_MAC = '00:00:00:00:00:00';

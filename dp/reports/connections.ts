@@ -2,6 +2,7 @@
 import { direction, type Flow, type FlowKey, seen, TICK_SHIFT } from '../kernel/abi.gen.ts';
 import { textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
+import type { InternalNetworks } from '../networks/internal-networks.ts';
 import { applicationNumber } from '../policy/applications.ts';
 import type { Workload, Workloads } from '../policy/workloads.ts';
 import { packAddress } from '../protocol/address.ts';
@@ -18,11 +19,13 @@ const ACTION_MASK = 0xffn;
 export class Connections {
   readonly #datapath: Datapath;
   readonly #workloads: Workloads;
+  readonly #networks: InternalNetworks;
   #since = nowTicks();
 
-  constructor(datapath: Datapath, workloads: Workloads) {
+  constructor(datapath: Datapath, workloads: Workloads, networks: InternalNetworks) {
     this.#datapath = datapath;
     this.#workloads = workloads;
+    this.#networks = networks;
   }
 
   /** What had traffic since the last call, and how many connections there was no room for. */
@@ -35,13 +38,17 @@ export class Connections {
     for (const [key, flow] of this.#datapath.flowsSince(since)) {
       const workload = byId.get(key.endpoint);
       if (!workload) continue;
-      if (connections.length < MAX_CONNECTIONS) connections.push(connectionOf(key, flow, workload));
+      if (connections.length < MAX_CONNECTIONS) connections.push(this.#connectionOf(key, flow, workload));
       else leftOut += 1;
     }
     const reports: Report[] = [];
     for (let at = 0; at < connections.length; at += PER_REPORT)
       reports.push({ kind: 'connection', connections: connections.slice(at, at + PER_REPORT) });
     return { reports, leftOut };
+  }
+
+  #connectionOf(key: FlowKey, flow: Flow, workload: Workload): Connection {
+    return connectionOf(key, flow, workload, this.#networks.isExternal(key.peer) ? CONNECTION_FLAG.external : 0);
   }
 }
 
@@ -52,7 +59,7 @@ const BOTH_FINS = seen.finEgress | seen.finIngress;
 const isClosed = (flow: Flow): boolean => (flow.seen & seen.rst) !== 0 || (flow.seen & BOTH_FINS) === BOTH_FINS;
 
 /** Pure. The rule id means what it meant at the workload's present revision: an older decision is renewed by the next packet. */
-function connectionOf(key: FlowKey, flow: Flow, workload: Workload): Connection {
+function connectionOf(key: FlowKey, flow: Flow, workload: Workload, external: number): Connection {
   const [local, peer] = [packAddress(textOf(key.local)), packAddress(textOf(key.peer))];
   const isIngress = flow.direction === direction.ingress;
   const [client, server] = isIngress ? [peer, local] : [local, peer];
@@ -63,7 +70,8 @@ function connectionOf(key: FlowKey, flow: Flow, workload: Workload): Connection 
   const flags =
     (isIngress ? CONNECTION_FLAG.ingress : 0) |
     (action === ACTION.violate ? CONNECTION_FLAG.violation : 0) |
-    (isClosed(flow) ? CONNECTION_FLAG.closed : 0);
+    (isClosed(flow) ? CONNECTION_FLAG.closed : 0) |
+    external;
   return {
     mac: workload.mac,
     etherType: local.etherType,

@@ -1,6 +1,7 @@
 // From an event of the kernel programs to a THREAT_LOG. Pure.
 import { direction, type Event, reason as REASON } from '../kernel/abi.gen.ts';
 import { macText, textOf } from '../kernel/address.ts';
+import type { InternalNetworks } from '../networks/internal-networks.ts';
 import { applicationNumber } from '../policy/applications.ts';
 import { ETHER_TYPE, packAddress } from '../protocol/address.ts';
 import { NO_MAC, type Report, THREAT_FLAG } from '../protocol/reports.ts';
@@ -18,7 +19,12 @@ const THREATS: Readonly<Record<number, ThreatKind>> = {
 const ICMP: readonly number[] = [1, 58];
 
 /** `mac`: the workload's, where it is known. */
-export function threatReport(event: Event, mac: string | undefined, reportedAt: number): Report {
+export function threatReport(
+  event: Event,
+  mac: string | undefined,
+  reportedAt: number,
+  networks: InternalNetworks,
+): Report {
   const kind = THREATS[event.reason] ?? THREAT.policyViolation;
   const { key } = event;
   const isEgress = event.packetDirection === direction.egress;
@@ -32,7 +38,8 @@ export function threatReport(event: Event, mac: string | undefined, reportedAt: 
   const flags =
     (isEgress ? 0 : THREAT_FLAG.toWorkload) |
     (event.flowDirection === direction.ingress ? THREAT_FLAG.ingressConnection : 0) |
-    (event.passed ? THREAT_FLAG.passed : 0);
+    (event.passed ? THREAT_FLAG.passed : 0) |
+    (hasAddresses && networks.isExternal(key.peer) ? THREAT_FLAG.external : 0);
   const words = event.reason === REASON.spoofedMac ? `${kind.name} ${macText(event.mac)}` : kind.name;
   return {
     kind: 'threatLog',

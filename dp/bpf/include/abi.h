@@ -127,11 +127,14 @@ struct endpoint {
 	__u32 revision;		/* the epoch at which the rules came into force */
 	__u8 default_action;
 	__u8 directions;	/* the reference's dir: 1 ingress, 2 egress, 3 both */
-	__u8 tap;		/* 1: report, but drop nothing */
+	__u8 tap;		/* enum tap bits; any of them: report, but drop nothing */
 	__u8 families;		/* enum family bits: those of which every address is in `endpoint_addresses` */
 } __abi;
 
 enum family { FAMILY_IPV4 = 1, FAMILY_IPV6 = 2 };
+
+/* Whose wish it is: the workload's setting, or the whole node's. */
+enum tap { TAP_WORKLOAD = 1, TAP_NODE = 2 };
 
 /* An address that a workload may send from. */
 struct endpoint_address {

@@ -20,6 +20,7 @@ struct {
 } endpoint_addresses SEC(".maps");
 
 ABI_KEEP(enum family, family);
+ABI_KEEP(enum tap, tap);
 
 #define IPV4_PREFIX 0xffff		/* of the lower half: ::ffff:0:0/96 */
 #define LINK_LOCAL_PREFIX 0x3fa		/* fe80::/10 */

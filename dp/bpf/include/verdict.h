@@ -32,7 +32,7 @@ static __noinline int refuse(struct __sk_buff *skb, const struct packet *packet,
 		.action = endpoint->tap ? ACTION_VIOLATE : ACTION_DENY,
 		.packet_direction = direction,
 		.flow_direction = direction,
-		.passed = endpoint->tap,
+		.passed = !!endpoint->tap,
 	};
 
 	if (due)
