@@ -1,5 +1,5 @@
 // For tests: the real programs and tables in the real kernel, with packets by BPF_PROG_TEST_RUN instead of a network.
-import { type Event, event as eventCodec } from '../kernel/abi.gen.ts';
+import { type Event, event as eventCodec, NETNS_UNKNOWN } from '../kernel/abi.gen.ts';
 import { macBytes } from '../kernel/address.ts';
 import type { ProgramName } from '../kernel/attachment.ts';
 import { PinDirectory } from '../kernel/bpffs.ts';
@@ -50,6 +50,7 @@ export class Harness implements Disposable {
           directions: DIRECTION.both,
           tap: 0,
           families: 0,
+          netns: NETNS_UNKNOWN,
         },
       );
     this.engine = new Engine(this.datapath);

@@ -11,6 +11,7 @@
 #include "fragment.h"
 #include "icmp_error.h"
 #include "identification.h"
+#include "socket.h"
 #include "verdict.h"
 
 /*
@@ -47,6 +48,23 @@ static __always_inline bool sends_spoofed(const struct endpoint *endpoint, const
 	return flow->direction == DIRECTION_EGRESS && endpoint->policy && is_spoofed(endpoint, &key->local);
 }
 
+/* What a connection was denied for is known from its denial too, where it has no socket that would tell. */
+static __always_inline void take_denied_application(struct flow *flow, const struct denial *denial)
+{
+	if (!denial || denial->is_past || denial->decision & FLOW_UNIDENTIFIED || denial->direction != flow->direction ||
+	    flow->seen & SEEN_NOTED)
+		return;
+	flow->application = denial->application;
+	flow->seen |= SEEN_PAYLOADS;
+}
+
+/* Where another application would have been decided on otherwise: an entry that is pushed out is not all that knows it. */
+static __always_inline void keep_application(struct __sk_buff *skb, const struct work *work, struct flow *flow)
+{
+	if (work->key.protocol == IPPROTO_TCP && flow->decision & FLOW_BY_APPLICATION && flow->seen & SEEN_PAYLOADS)
+		note_on_socket(skb, &work->key, flow, work->endpoint.netns);
+}
+
 /* The first packet of a flow, or one that begins a flow anew. */
 static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 {
@@ -66,7 +84,12 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 		},
 	};
 	struct denial *denial = bpf_map_lookup_elem(&denials, key);
+	bool is_midway = key->protocol == IPPROTO_TCP && !(packet->tcp_flags & TCP_SYN);
 
+	if (is_midway) {
+		recall(skb, key, flow, endpoint->netns);
+		take_denied_application(flow, denial);
+	}
 	if (sends_spoofed(endpoint, key, flow))
 		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_ADDRESS);
 	/* What its application was denied for says nothing of the next connection on these ports. */
@@ -80,6 +103,7 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 	look_at_payload(skb, packet, flow, direction);
 	take_told_application(endpoint, key, flow);
 	decide(endpoint, key, flow);
+	keep_application(skb, work, flow);
 	/* Denied as it was before: one try again, and no further hit. */
 	if (!denial || denial->decision != flow->decision || denial->direction != flow->direction)
 		settle(endpoint, flow, ACTION_NONE);
@@ -88,6 +112,8 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 
 	if (action == ACTION_DENY)
 		return deny(skb, packet, endpoint, key, flow);
+	if (denial)
+		denial->is_past = 1;
 	if (action == ACTION_VIOLATE)
 		report_flow(skb, packet, endpoint, key, flow, direction, 1);
 	if (bpf_map_update_elem(&flows, key, flow, BPF_ANY))
@@ -118,6 +144,9 @@ static __noinline int go_on(struct __sk_buff *skb, struct work *work, struct flo
 		take_told_application(endpoint, key, next);
 		decide(endpoint, key, next);
 		settle(endpoint, next, before);
+		keep_application(skb, work, next);
+	} else if (!(next->seen & SEEN_NOTED)) {
+		keep_application(skb, work, next);	/* its socket was not there yet */
 	}
 	action = next->decision;
 	/* In place: an update takes a new node first, which a full table evicts flows for. */

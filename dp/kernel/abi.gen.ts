@@ -13,6 +13,8 @@ const bytes = (b: DataView, at: number, size: number): Uint8Array => new Uint8Ar
 export const RECORD_SIZE = 16;
 export const MAX_POLICIES = 4096;
 export const MAX_ENDPOINT_ID = 16777215;
+export const NETNS_CURRENT = 4294967295;
+export const NETNS_UNKNOWN = 2147483648;
 export const NAME_BYTES = 256;
 export const NAMES_PER_ADDRESS = 15;
 export const CAPTURED_BYTES = 64;
@@ -75,6 +77,7 @@ export const seen = {
   rst: 64,
   open: 128,
   tooLate: 256,
+  noted: 512,
 } as const;
 
 export const family = {
@@ -183,11 +186,12 @@ export type Endpoint = {
   readonly directions: number;
   readonly tap: number;
   readonly families: number;
+  readonly netns: number;
 };
 
 export const endpoint: Codec<Endpoint> = {
-  size: 20,
-  offsets: { id: 0, policy: 4, epoch: 8, revision: 12, defaultAction: 16, directions: 17, tap: 18, families: 19 },
+  size: 24,
+  offsets: { id: 0, policy: 4, epoch: 8, revision: 12, defaultAction: 16, directions: 17, tap: 18, families: 19, netns: 20 },
   write(b, at, v) {
     b.setUint32(at + 0, v.id, true);
     b.setUint32(at + 4, v.policy, true);
@@ -197,6 +201,7 @@ export const endpoint: Codec<Endpoint> = {
     b.setUint8(at + 17, v.directions);
     b.setUint8(at + 18, v.tap);
     b.setUint8(at + 19, v.families);
+    b.setUint32(at + 20, v.netns, true);
   },
   read: (b, at) => ({
     id: b.getUint32(at + 0, true),
@@ -207,6 +212,7 @@ export const endpoint: Codec<Endpoint> = {
     directions: b.getUint8(at + 17),
     tap: b.getUint8(at + 18),
     families: b.getUint8(at + 19),
+    netns: b.getUint32(at + 20, true),
   }),
 };
 
@@ -324,24 +330,30 @@ export type Denial = {
   readonly reported: number;
   readonly unreported: number;
   readonly direction: number;
+  readonly application: number;
+  readonly isPast: number;
 };
 
 export const denial: Codec<Denial> = {
   size: 24,
-  offsets: { decision: 0, ruleId: 8, reported: 12, unreported: 16, direction: 20 },
+  offsets: { decision: 0, ruleId: 8, reported: 12, unreported: 16, direction: 20, application: 21, isPast: 22 },
   write(b, at, v) {
     b.setBigUint64(at + 0, v.decision, true);
     b.setUint32(at + 8, v.ruleId, true);
     b.setUint32(at + 12, v.reported, true);
     b.setUint32(at + 16, v.unreported, true);
-    b.setUint32(at + 20, v.direction, true);
+    b.setUint8(at + 20, v.direction);
+    b.setUint8(at + 21, v.application);
+    b.setUint8(at + 22, v.isPast);
   },
   read: (b, at) => ({
     decision: b.getBigUint64(at + 0, true),
     ruleId: b.getUint32(at + 8, true),
     reported: b.getUint32(at + 12, true),
     unreported: b.getUint32(at + 16, true),
-    direction: b.getUint32(at + 20, true),
+    direction: b.getUint8(at + 20),
+    application: b.getUint8(at + 21),
+    isPast: b.getUint8(at + 22),
   }),
 };
 

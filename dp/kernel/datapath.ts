@@ -66,6 +66,7 @@ const PINNED_MAPS = [
   'policies',
   'flows',
   'denials',
+  'socket_notes',
   'fragments',
   'fqdn_names',
   'address_names',

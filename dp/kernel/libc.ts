@@ -16,6 +16,7 @@ function checked(signature: string): (...args: unknown[]) => number {
 
 export const AF_UNIX = 1;
 export const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
+export const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;

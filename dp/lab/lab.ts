@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from './agent.ts';
 import { DpProcess } from './dp-process.ts';
+import { TcpPair } from './tcp.ts';
 import { Traffic } from './traffic.ts';
 
 /** The workload’s interface, on its side and on the host’s. */
-export const WORKLOAD = { mac: '02:00:00:00:77:05', ip: '10.77.0.5', iface: 'veth0' } as const;
+export const WORKLOAD = { mac: '02:00:00:00:77:05', ip: '10.77.0.5', ip6: 'fd77::5', iface: 'veth0' } as const;
 /** Large enough for packets whose headers lie apart from their data. */
 const MTU = 9000;
-export const HOST = { mac: '02:00:00:00:77:01', ip: '10.77.0.1' } as const;
+export const HOST = { mac: '02:00:00:00:77:01', ip: '10.77.0.1', ip6: 'fd77::1' } as const;
 
 let labs = 0;
 
@@ -48,6 +49,8 @@ export class Lab implements AsyncDisposable {
         peer name eth0 address ${WORKLOAD.mac} mtu ${MTU} netns ${pod}`);
     ip(`-n ${host} address add ${HOST.ip}/24 dev ${WORKLOAD.iface}`);
     ip(`-n ${pod} address add ${WORKLOAD.ip}/24 dev eth0`);
+    ip(`-n ${host} address add ${HOST.ip6}/64 dev ${WORKLOAD.iface} nodad`);
+    ip(`-n ${pod} address add ${WORKLOAD.ip6}/64 dev eth0 nodad`);
     ip(`-n ${host} link set ${WORKLOAD.iface} up`);
     ip(`-n ${pod} link set eth0 up`);
   }
@@ -96,6 +99,13 @@ export class Lab implements AsyncDisposable {
   async traffic(): Promise<Traffic> {
     const host = { namespace: this.host, ip: HOST.ip };
     return this.#stack.use(await Traffic.start({ namespace: this.pod, ip: WORKLOAD.ip }, host));
+  }
+
+  /** TCP connections of one family. */
+  tcp(family: 4 | 6 = 4): TcpPair {
+    const address = family === 4 ? 'ip' : 'ip6';
+    const host = { namespace: this.host, ip: HOST[address] };
+    return this.#stack.use(new TcpPair({ namespace: this.pod, ip: WORKLOAD[address] }, host));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,49 +1,27 @@
 // For tests: real datagrams between a workload and its host, and whether they arrive.
-import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { EndProcess, type Place } from './end-process.ts';
 import type { FromEnd, ToEnd } from './udp-end.ts';
-import { Changes } from './waiting.ts';
 
 /** What every policy of a test must let through, both ways: a denied datagram is known by what is sent after it. */
 export const CONTROL_PORT = 7000;
 export const PORTS = [CONTROL_PORT, 7001, 7002, 7003] as const;
 
-type Place = { readonly namespace: string; readonly ip: string };
-
-/** On one CPU, a sender's datagrams arrive in the order in which they were sent. */
-function oneCpu(): string {
-  const [, first = '0'] = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-  return first;
-}
-
 class End implements AsyncDisposable {
   readonly ip: string;
-  readonly #child: ChildProcess;
-  readonly #changes = new Changes();
+  readonly #process: EndProcess<FromEnd>;
   readonly #texts = new Set<string>();
   #isReady = false;
-  #hasEnded = false;
 
-  constructor({ namespace, ip }: Place) {
-    this.ip = ip;
-    const execArgv = [`--net=${namespace}`, '--', 'taskset', '-c', oneCpu(), process.execPath];
-    this.#child = fork(`${import.meta.dirname}/udp-end.ts`, [ip, ...PORTS.map(String)], {
-      execPath: 'nsenter',
-      execArgv,
-    });
-    this.#child.on('message', (message: FromEnd) => {
+  constructor(place: Place) {
+    this.ip = place.ip;
+    this.#process = new EndProcess(place, 'udp-end.ts', [place.ip, ...PORTS.map(String)], (message) => {
       if ('isReady' in message) this.#isReady = true;
       else this.#texts.add(message.text);
-      this.#changes.happened();
-    });
-    this.#child.on('exit', () => {
-      this.#hasEnded = true;
-      this.#changes.happened();
     });
   }
 
   ready(): Promise<true> {
-    return this.#changes.until(
+    return this.#process.changes.until(
       () => 'an end of the network',
       () => this.#isReady || undefined,
     );
@@ -56,7 +34,7 @@ class End implements AsyncDisposable {
   }
 
   send(message: ToEnd): void {
-    this.#child.send(message);
+    this.#process.send(message);
   }
 
   has(text: string): boolean {
@@ -64,18 +42,14 @@ class End implements AsyncDisposable {
   }
 
   received(text: string): Promise<true> {
-    return this.#changes.until(
+    return this.#process.changes.until(
       () => `a datagram to arrive at ${this.ip}`,
       () => this.has(text) || undefined,
     );
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.connected) this.#child.disconnect();
-    await this.#changes.until(
-      () => 'an end of the network to end',
-      () => this.#hasEnded || undefined,
-    );
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#process[Symbol.asyncDispose]();
   }
 }
 

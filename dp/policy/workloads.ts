@@ -1,9 +1,18 @@
 // The workloads of this node and the policy that each has in force, in the kernel and here.
 import { randomInt } from 'node:crypto';
-import { type Endpoint, type EndpointKey, family, MAX_ENDPOINT_ID, reason, tap as TAP } from '../kernel/abi.gen.ts';
+import {
+  type Endpoint,
+  type EndpointKey,
+  family,
+  MAX_ENDPOINT_ID,
+  NETNS_UNKNOWN,
+  reason,
+  tap as TAP,
+} from '../kernel/abi.gen.ts';
 import { kernelAddressOf, macBytes, macText, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
+import { namespaceBehind } from '../kernel/link-namespace.ts';
 import { NO_POLICY, PolicySlots } from '../kernel/slots.ts';
 import { ACTION, DIRECTION } from '../protocol/values.ts';
 import { Listeners } from './listeners.ts';
@@ -84,13 +93,16 @@ export class Workloads {
   add(mac: string, iface: string, ifindex: number, addresses: readonly string[]): void {
     this.#forgetGone();
     const known = this.withMac(mac).find((workload) => workload.ifindex === ifindex);
-    this.setAddresses(known ?? this.#create(mac, iface, ifindex), new Set(addresses));
+    const workload = known ?? this.#create(mac, iface, ifindex);
+    this.setAddresses(workload, new Set(addresses));
+    const netns = namespaceBehind(ifindex);
+    if (netns !== workload.state.netns) this.#write(workload, { ...workload.state, netns });
     this.#datapath.attachment.attach(ifindex);
   }
 
   #create(mac: string, iface: string, ifindex: number): Workload {
     const tap = this.#isDisabled ? TAP.node : 0;
-    const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap, families: 0 };
+    const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap, families: 0, netns: NETNS_UNKNOWN };
     const addresses = new Set<string>();
     const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, state, policy: undefined, addresses };
     this.#remember(workload);

@@ -1,6 +1,6 @@
 // Memory of a table of a million flows, each of them opened by the program itself.
 import { ACTION, DIRECTION } from '@podwall/dp/protocol/values.ts';
-import { flow, flowKey } from '../../dp/kernel/abi.gen.ts';
+import { flow, flowKey, NETNS_UNKNOWN } from '../../dp/kernel/abi.gen.ts';
 import { macBytes } from '../../dp/kernel/address.ts';
 import { visitEntries } from '../../dp/kernel/bulk.ts';
 import type { Bench } from './bench.ts';
@@ -22,6 +22,7 @@ const NO_POLICY = {
   directions: DIRECTION.both,
   tap: 0,
   families: 0,
+  netns: NETNS_UNKNOWN,
 };
 
 export async function* measureFlowTable(bench: Bench): AsyncGenerator<Figure> {

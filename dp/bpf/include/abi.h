@@ -17,6 +17,9 @@
 #define NO_RANK 0xffffffffu
 #define MAX_POLICIES 4096
 #define MAX_ENDPOINT_ID 16777215	/* 24 bits, see struct flow_key */
+/* Of struct endpoint: the workload's sockets are in the namespace of dp itself, or it is not known where. */
+#define NETNS_CURRENT 4294967295
+#define NETNS_UNKNOWN 2147483648
 #define NAME_BYTES 256		/* RFC 1035 3.1: a name is at most 255 bytes on the wire */
 #define NAMES_PER_ADDRESS 15
 #define CAPTURED_BYTES 64
@@ -129,6 +132,7 @@ struct endpoint {
 	__u8 directions;	/* the reference's dir: 1 ingress, 2 egress, 3 both */
 	__u8 tap;		/* enum tap bits; any of them: report, but drop nothing */
 	__u8 families;		/* enum family bits: those of which every address is in `endpoint_addresses` */
+	__u32 netns;		/* id of the namespace that its sockets are in, or NETNS_… */
 } __abi;
 
 enum family { FAMILY_IPV4 = 1, FAMILY_IPV6 = 2 };
@@ -159,6 +163,7 @@ struct listener {
 /* Beside the action in the low half of a decision. */
 enum flow_flag {
 	FLOW_UNIDENTIFIED = 1 << 8,	/* payloads are still to be looked at */
+	FLOW_BY_APPLICATION = 1 << 9,	/* another application might have been decided on otherwise */
 };
 
 struct flow_key {
@@ -197,8 +202,19 @@ struct denial {
 	__u32 rule_id;
 	__u32 reported;		/* ticks: when a report was last made */
 	__u32 unreported;	/* packets since then */
-	__u32 direction;	/* enum direction of who tried to open it */
+	__u8 direction;		/* enum direction of who tried to open it */
+	__u8 application;
+	__u8 is_past;		/* 1: a connection on the same ports was let through since */
+	__u8 reserved;
 } __abi;
+
+/* What is known of a TCP connection's application, for when its flow is pushed out of the table. */
+struct socket_note {
+	__u32 seen;		/* enum seen */
+	__u8 direction;		/* enum direction of who opened it */
+	__u8 application;
+	__u16 reserved;
+};
 
 struct fragment_key {
 	struct address source;

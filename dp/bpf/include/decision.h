@@ -62,7 +62,7 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 		.direction = flow->direction,
 		.name = flow->name,
 	};
-	__u32 index = endpoint->policy, action = endpoint->default_action;
+	__u32 index = endpoint->policy, action = endpoint->default_action, flags = 0;
 	void *blob;
 
 	flow->rule_id = 0;
@@ -84,6 +84,8 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 		goto decided;
 
 	flow->name = match->name;
+	if (match->app != NO_RANK)
+		flags = FLOW_BY_APPLICATION;
 	if (match->app < match->base) {
 		if (!is_identified(key, flow)) {
 			action = ACTION_NONE;
@@ -104,6 +106,8 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 decided:
 	if (action == ACTION_DENY && endpoint->tap)
 		action = ACTION_VIOLATE;
-	flow->decision = (__u64)endpoint->epoch << 32 | action | (is_identified(key, flow) ? 0 : FLOW_UNIDENTIFIED);
+	if (!is_identified(key, flow))
+		flags |= FLOW_UNIDENTIFIED;
+	flow->decision = (__u64)endpoint->epoch << 32 | flags | action;
 	return 0;
 }

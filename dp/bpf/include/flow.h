@@ -35,6 +35,7 @@ enum seen {
 	SEEN_RST = 1 << 6,
 	SEEN_OPEN = 1 << 7,		/* TCP: more than the first SYN */
 	SEEN_TOO_LATE = 1 << 8,		/* TCP: it was open before its first packet was seen */
+	SEEN_NOTED = 1 << 9,		/* TCP: what is known of its application is kept with the socket */
 };
 
 ABI_KEEP(enum seen, seen);
@@ -61,7 +62,7 @@ static __always_inline enum direction opener(const struct flow_key *key, const s
 		return direction;
 	if (packet->tcp_flags & TCP_SYN)
 		return packet->tcp_flags & TCP_ACK ? !direction : direction;
-	/* In the middle of a connection, the lower port is taken for the server's. */
+	/* In the middle of a connection of which nothing else tells, the lower port is taken for the server's. */
 	if (key->local_port == key->peer_port)
 		return direction;
 	return key->local_port < key->peer_port ? DIRECTION_INGRESS : DIRECTION_EGRESS;

@@ -71,6 +71,7 @@ static __noinline int deny(struct __sk_buff *skb, const struct packet *packet, c
 		.rule_id = flow->rule_id,
 		.reported = now,
 		.direction = flow->direction,
+		.application = flow->application,
 	};
 
 	count_drop(endpoint->id, REASON_POLICY);
@@ -80,6 +81,8 @@ static __noinline int deny(struct __sk_buff *skb, const struct packet *packet, c
 		return DROP;
 	}
 	*(volatile __u64 *)&denial->decision = flow->decision;
+	denial->application = flow->application;
+	denial->is_past = 0;
 	if (now - denial->reported >= REPORT_TICKS) {
 		report_flow(skb, packet, endpoint, key, flow, direction, denial->unreported + 1);
 		denial->reported = now;
