@@ -1,8 +1,9 @@
 // Rules that name hosts: by the addresses that dp was told a name has.
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { ACTION } from '../protocol/values.ts';
+import { ACTION, PROTOCOL } from '../protocol/values.ts';
 import { Harness } from './harness.ts';
+import { ip, udp } from './packets.ts';
 import { firstPayload } from './payloads.ts';
 import { rule } from './rules.ts';
 
@@ -112,6 +113,22 @@ describe('an address that a name loses', () => {
     harness.setName(name, []);
     workload.enforce({});
     assert.equal(open.say('client', 'hello'), 'drop');
+  });
+  it('stays open to the one that it let in, whatever other names say of applications', () => {
+    const { zone, address } = fresh();
+    const [spoken, named] = [`spoken.${zone}`, `named.${zone}`];
+    for (const name of [named, spoken]) harness.setName(name, [address(1)]);
+    const rules = [
+      toName(spoken, { id: 1001, ports: 'udp/53', apps: { MySQL: ACTION.deny } }),
+      toName(named, { id: 1002, ports: 'udp/53' }),
+    ];
+    const workload = harness.workload({ rules });
+    // Its first datagram tells the application, or that there is none: it is decided on at once.
+    const datagram = udp({ sourcePort: workload.nextClientPort(), destinationPort: 53 }, Buffer.from('no application'));
+    const send = () => workload.send(ip(workload.ends(address(1), 'out'), PROTOCOL.udp, datagram));
+    assert.equal(send(), 'pass');
+    harness.setName(named, []);
+    assert.equal(send(), 'pass');
   });
   it('is lost by ctrl_cfg_del_fqdn as by an empty list', () => {
     const { name, address } = fresh();

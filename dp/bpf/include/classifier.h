@@ -26,7 +26,7 @@ struct query {
 struct match {
 	__u32 base;		/* rank of the rule that applies, or NO_RANK */
 	__u32 app;		/* while the application is unknown: lowest rank of a rule with apps */
-	__u32 name;		/* FQDN id that led to base or app; 0 is none */
+	__u32 name, app_name;	/* FQDN ids that led to base and to app; 0 is none */
 };
 
 static __always_inline __u32 word_at(void *blob, __u32 word)
@@ -153,8 +153,10 @@ __noinline int descend_name(struct search *search, __u32 id)
 	if ((__u32)step != id)
 		return 0;
 	descend_both(blob, step >> 32, search->segment, search->own, search->depth, search->application, &match);
-	if (match.base != search->match.base || match.app != search->match.app)
+	if (match.base != search->match.base)
 		match.name = id;
+	if (match.app != search->match.app)
+		match.app_name = id;
 	search->match = match;
 	return 0;
 }

@@ -88,6 +88,7 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 		flags = FLOW_BY_APPLICATION;
 	if (match->app < match->base) {
 		if (!is_identified(key, flow)) {
+			flow->name = match->app_name;
 			action = ACTION_NONE;
 			goto decided;
 		}
@@ -95,8 +96,10 @@ __noinline int decide(const struct endpoint *endpoint, const struct flow_key *ke
 		 * What was open before it was seen can't be told any more. It is taken for what the rule
 		 * says: it must neither escape a denial nor be cut where it is allowed.
 		 */
-		if (flow->seen & SEEN_TOO_LATE)
+		if (flow->seen & SEEN_TOO_LATE) {
 			match->base = match->app;
+			flow->name = match->app_name;
+		}
 	}
 	rule = match->base == NO_RANK ? NULL : rule_at(blob, match->base);
 	if (rule) {
