@@ -1,10 +1,9 @@
-// Sets of rules and connections near their edges, from seeds, to compare the classifier with a plain loop over. Pure.
-import { APPLICATION_NAMES, applicationName } from '../protocol/applications.ts';
+// Sets of rules from seeds, to compare the classifier with a plain loop over. Pure.
+import { APPLICATION_NAMES } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { ACTION, type Action, PROTOCOL } from '../protocol/values.ts';
-import { hasPorts, type Trial } from './comparison.ts';
-import { FIRST_PAYLOADS, type FirstPayload } from './payloads.ts';
 import { rule } from './rules.ts';
+import { hasPorts } from './trial.ts';
 
 /** A whole number from 0 up to and without n. */
 export type Random = (n: number) => number;
@@ -20,10 +19,10 @@ export function random(seed: number): Random {
   };
 }
 
-const pick = <T>(r: Random, items: readonly T[]): T => items[r(items.length)] as T; // r stays below the length
-const TEN = 0x0a000000;
+export const pick = <T>(r: Random, items: readonly T[]): T => items[r(items.length)] as T; // r stays below the length
+export const TEN = 0x0a000000;
 const SERVICES = [80, 443, 8080, 8443, 3306, 5432, 6379, 9090, 9092, 27017, 53, 2379, 6443, 10250, 15012, 4317];
-const ACTIONS: readonly Action[] = Object.values(ACTION);
+export const ACTIONS: readonly Action[] = Object.values(ACTION);
 export const OWN = { 4: ['10.0.0.5', '10.0.0.6'], 6: ['fd00::5', 'fd00::6'] } as const;
 
 /** The names that rules may name, and the addresses that have them: some have several, some names none. */
@@ -31,7 +30,7 @@ export const NAMES: readonly { readonly name: string; readonly addresses: readon
   { length: 48 },
   (_, i) => ({
     name: `h${i}.${i % 3 === 0 ? 'deep.' : ''}z${i % 5}.test`,
-    addresses: i % 8 === 0 ? [] : [`10.200.0.${i}`, `10.200.1.${i % 12}`, `fd02::${(i % 20).toString(16)}`],
+    addresses: i % 8 === 0 ? [] : [`10.200.0.${i}`, `10.200.1.${i % 12}`, `fd02::${(1 + (i % 20)).toString(16)}`],
   }),
 );
 const PATTERNS = [0, 1, 2, 3, 4].flatMap((i) => [`*.z${i}.test`, `*.deep.z${i}.test`]).concat('*.test');
@@ -42,9 +41,9 @@ const namesByAddress = Map.groupBy(
 );
 export const namesOf = (address: string): string[] => (namesByAddress.get(address) ?? []).map(({ name }) => name);
 
-const v4 = (n: number): string => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255].join('.');
-const v6 = (a: number, b: number): string => `fd00:${a.toString(16)}::${b.toString(16)}`;
-const direction = (r: Random) => pick(r, ['egress', 'ingress'] as const);
+export const v4 = (n: number): string => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255].join('.');
+export const v6 = (a: number, b: number): string => `fd00:${a.toString(16)}::${b.toString(16)}`;
+export const direction = (r: Random) => pick(r, ['egress', 'ingress'] as const);
 
 /** Groups of pods, an address a rule, each group with one port, before a few wide rules. */
 export function realistic(n: number, r: Random): PolicyRule[] {
@@ -103,9 +102,17 @@ export function ipv6(n: number, r: Random): PolicyRule[] {
     const some = [v6(a, b), `${v6(a, b)}-${v6(a, b + r(1 << 10))}`, `${v6(a, b)}-${v6(a + r(3), b)}`];
     const peer = pick(r, r(100) === 0 ? ['any', '::-ffff::'] : some);
     const port = pick(r, SERVICES);
-    const ports = pick(r, [`tcp/${port}-${port + r(2000)}`, `udp/${port}`, 'icmpv6', '47']);
-    return rule({ id: 1001 + i, direction: direction(r), peer, ports, family: 6, action: pick(r, ACTIONS) });
-  });
+    return rule({
+      id: 1001 + i,
+      direction: direction(r),
+      local: pick(r, ['any', OWN[6][0], `${OWN[6][0]}-${OWN[6][1]}`]),
+      peer,
+      ports: pick(r, [`tcp/${port}-${port + r(2000)}`, `udp/${port}`, 'icmpv6', '47']),
+      family: 6,
+      action: pick(r, ACTIONS),
+      apps: r(5) === 0 ? { [pick(r, APPLICATION_NAMES)]: pick(r, ACTIONS) } : {},
+    });
+  }).map(withoutUselessApps);
 }
 
 /** Names, patterns over them, and the addresses that they have. */
@@ -130,7 +137,44 @@ export function mixed(n: number, r: Random): PolicyRule[] {
   return Array.from({ length: n }, (_, i) => ({ ...(pick(r, parts)[i] as PolicyRule), id: 1001 + i })); // each has n
 }
 
-export const SETS = { realistic, overlapping, nested, ipv6, named, mixed } as const;
+/** Every form that a rule has, over a few addresses and ports: many rules meet each connection. */
+export function dense(n: number, r: Random): PolicyRule[] {
+  return Array.from({ length: n }, (_, i) => {
+    const family = r(3) === 0 ? 6 : 4;
+    const near = (): number => 1 + r(6);
+    const [a, b] = [near(), near()].sort();
+    const few = (last = 0) => (family === 6 ? `fd02::${last}` : `10.200.1.${last}`);
+    const [own, other] = OWN[family];
+    const isNamed = r(4) === 0;
+    const peer = isNamed ? `fqdn:${hostNear(r)}` : pick(r, ['any', few(a), `${few(a)}-${few(b)}`]);
+    const [from, to] = [r(6), r(6)].sort();
+    return rule({
+      id: 1001 + i,
+      direction: isNamed ? 'egress' : direction(r),
+      local: pick(r, ['any', own, other, `${own}-${other}`]),
+      peer,
+      family,
+      ports: pick(r, DENSE_PROTOCOLS).replace(
+        'RANGE',
+        pick(r, [`${from}`, `${from}-${to}`, '0-65535', `${from}-65535`]),
+      ),
+      action: pick(r, ACTIONS),
+      apps: Object.fromEntries(Array.from({ length: r(3) }, () => [pick(r, DENSE_APPLICATIONS), pick(r, ACTIONS)])),
+    });
+  }).map(withoutUselessApps);
+}
+
+/** What is written for ports beside a protocol that has none means nothing. */
+const DENSE_PROTOCOLS = ['tcp/RANGE', 'tcp/RANGE', 'udp/RANGE', 'any/RANGE', 'icmp/RANGE', 'icmpv6', '47/RANGE', 'any'];
+const DENSE_APPLICATIONS = ['HTTP', 'HTTPS', 'DNS'] as const;
+
+/** A name or pattern of an address that dense rules speak of. */
+function hostNear(r: Random): string {
+  const near = NAMES.filter(({ addresses }) => addresses.some((address) => /^10\.200\.1\.[1-6]$/.test(address)));
+  return r(3) === 0 ? pick(r, PATTERNS) : pick(r, near).name;
+}
+
+export const SETS = { realistic, overlapping, nested, ipv6, named, mixed, dense } as const;
 
 /** Only TCP and UDP carry applications. */
 function withoutUselessApps({ apps, ...bare }: PolicyRule): PolicyRule {
@@ -139,79 +183,12 @@ function withoutUselessApps({ apps, ...bare }: PolicyRule): PolicyRule {
 
 /** The same rules, spelled in all the ways that mean the same, with applications under ids of their own. */
 export function respelled(rules: readonly PolicyRule[], r: Random): PolicyRule[] {
-  return rules.map(({ sipr, dipr, portr, apps, ...bare }) => ({
+  return rules.map(({ sipr, dipr, portr, apps, fqdn, ...bare }) => ({
     ...bare,
+    ...(fqdn ? { fqdn: pick(r, [fqdn, fqdn, fqdn.toUpperCase(), `${fqdn}.`]) } : {}),
     ...(sipr === bare.sip && r(2) ? {} : { sipr: sipr ?? bare.sip }),
     ...(dipr === bare.dip && r(2) ? {} : { dipr: dipr ?? bare.dip }),
     ...(portr !== bare.port ? { portr: portr ?? 0 } : pick(r, [{ portr }, { portr: 0 }, {}])),
     ...(apps ? { apps: apps.map((app, i) => ({ ...app, rid: r(2) ? app.rid : 50_000 + bare.id + i })) } : {}),
   }));
-}
-
-/** Connections at and near the edges of the rules, and some anywhere. */
-export function trials(rules: readonly PolicyRule[], n: number, r: Random): Trial[] {
-  return Array.from({ length: n }, () => trial(rules, r));
-}
-
-function trial(rules: readonly PolicyRule[], r: Random): Trial {
-  const aim = pick(r, rules);
-  const { proto, port, portr = port } = r(4) === 0 ? pick(r, rules) : aim;
-  const protocol = proto || pick(r, [PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.icmp, PROTOCOL.icmpv6, 47]);
-  const peer = aim.fqdn
-    ? nameAddress(aim, r)
-    : aim.ingress
-      ? addressNear(r, aim.sip, aim.sipr)
-      : addressNear(r, aim.dip, aim.dipr);
-  const family = peer.includes(':') ? 6 : 4;
-  const within = port + r(Math.max(1, portr - port + 1));
-  const edge = pick(r, [port - 1, port, portr, portr + 1]);
-  const wanted = Math.min(65_535, Math.max(0, r(3) ? within : edge));
-  const asRule = aim.ingress ? 'ingress' : 'egress';
-  return {
-    direction: r(10) ? asRule : direction(r),
-    local: OWN[family][r(6) === 0 ? 1 : 0],
-    peer,
-    protocol,
-    port: hasPorts(protocol) ? wanted : 0,
-    says: saysOf(protocol, aim, r),
-  };
-}
-
-function nameAddress({ sip }: PolicyRule, r: Random): string {
-  const known = pick(r, NAMES).addresses.filter((address) => address.includes(':') === sip.includes(':'));
-  return known.length > 0 ? pick(r, known) : '10.200.9.9';
-}
-
-/** An end of the range, one beyond it, one inside, or any. */
-function addressNear(r: Random, first: string, last: string = first): string {
-  if (first.includes(':')) return pick(r, [first, last, v6(r(5), r(1 << 15)), 'fd02::3']);
-  const [from, to] = [numberOf(first), numberOf(last)];
-  const beyond = [from - 1, from, to, to + 1].map((n) => Math.min(0xffffffff, Math.max(0, n)));
-  const near = r(3) === 0 ? pick(r, beyond) : from + Math.floor(((to - from) * r(1000)) / 999);
-  return r(8) === 0 ? pick(r, [v4(TEN + r(1 << 22)), '10.200.1.3', 'fd00:1::7']) : v4(near);
-}
-
-const numberOf = (address: string): number => address.split('.').reduce((n, part) => n * 256 + Number(part), 0);
-
-const NONSENSE = { application: 'unknown', by: 'nonsense', bytes: Buffer.from('nonsense') } as const;
-const BOTH_SILLY: readonly FirstPayload[] = [
-  { ...NONSENSE, side: 'client' },
-  { ...NONSENSE, side: 'server' },
-];
-const DNS_QUERY = FIRST_PAYLOADS.filter(({ application }) => application === 'DNS').map((payload) => ({
-  ...payload,
-  bytes: payload.bytes.subarray(2), // without the length that TCP needs
-}));
-
-function saysOf(protocol: number, { apps = [] }: PolicyRule, r: Random): readonly FirstPayload[] {
-  if (!hasPorts(protocol) || r(3) === 0) return [];
-  if (r(4) === 0) return r(2) ? BOTH_SILLY : BOTH_SILLY.slice(0, 1);
-  if (protocol === PROTOCOL.udp) return DNS_QUERY;
-  const wanted = apps.length > 0 && r(2) ? applicationName(pick(r, apps).app) : pick(r, APPLICATION_NAMES);
-  return [
-    pick(
-      r,
-      FIRST_PAYLOADS.filter(({ application }) => application === wanted),
-    ),
-  ];
 }

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Trial } from '../bpf/comparison.ts';
-import { NAMES as KNOWN_NAMES, namesOf, random, SETS, trials } from '../bpf/rule-sets.ts';
+import { NAMES as KNOWN_NAMES, namesOf, random, SETS } from '../bpf/rule-sets.ts';
+import type { Trial } from '../bpf/trial.ts';
+import { trials } from '../bpf/trials.ts';
 import { wordsOf } from '../kernel/address.ts';
 import { isWithin } from './address-ranges.ts';
 import { amendClassifier } from './amendment.ts';

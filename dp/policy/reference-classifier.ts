@@ -17,6 +17,8 @@ export type Connection = {
   readonly application: number | undefined;
   /** Every name that the peer's address is known to have. */
   readonly names: readonly string[];
+  /** The name in the rule that let an open connection in: it goes on to have it, when its address no longer does. */
+  readonly admittedBy?: string | undefined;
 };
 
 /** `ruleId` 0 is the default action, or a direction that is not policed. `undecided`: it passes until its application is known. */
@@ -71,7 +73,9 @@ function matches(
   if (!hasPort(rule, connection.port)) return false;
   if (!isWithin(localDigits, local)) return false;
   const { fqdn } = rule;
-  return fqdn ? connection.names.some((name) => hasName(name, fqdn)) : isWithin(peerDigits, peer);
+  if (!fqdn) return isWithin(peerDigits, peer);
+  const { names, admittedBy } = connection;
+  return names.some((name) => hasName(name, fqdn)) || canonical(admittedBy ?? '') === canonical(fqdn);
 }
 
 function hasPort({ proto, port, portr = 0 }: PolicyRule, wanted: number): boolean {
