@@ -166,6 +166,8 @@ export class Dp implements Disposable {
   }
 
   #periodically(): void {
+    for (const { mac, iface, port } of this.#engine.workloads.forgetGonePorts())
+      this.#log.notice('port gone: its interface is no longer there', { mac, iface, netns: port?.netns });
     for (const report of this.#hits.collect()) this.#report(report);
     const inKernel = this.#datapath.counter(COUNTER.eventsLost);
     const lost = this.#lost + Number(inKernel - this.#lostInKernel) + (this.#notifier?.takeLost() ?? 0);

@@ -9,6 +9,7 @@ import { SocketError } from './kernel/command-socket.ts';
 import { LoadError } from './kernel/datapath.ts';
 import { KernelError } from './kernel/libbpf.ts';
 import { createLog } from './log.ts';
+import { detachPorts } from './ports/detach-ports.ts';
 
 const USAGE = 2;
 
@@ -30,6 +31,7 @@ async function run({ options, categories }: CommandLine): Promise<void> {
 function detach({ options }: CommandLine): void {
   using pins = PinDirectory.open(options.pin);
   if (existsSync(pins.links)) detachAll(pins.links);
+  detachPorts(pins.path);
   pins.remove();
 }
 

@@ -11,8 +11,10 @@
 #include "fragment.h"
 #include "icmp_error.h"
 #include "identification.h"
+#include "ports.h"
 #include "socket.h"
 #include "verdict.h"
+#include "watched.h"
 
 /*
  * The packet at hand, its flow, and a copy of its endpoint: the kernel may give the memory of an entry that dp has replaced to
@@ -190,7 +192,8 @@ static __always_inline int police_flow(struct __sk_buff *skb, struct work *work)
 	return go_on(skb, work, flow);
 }
 
-static __always_inline int police(struct __sk_buff *skb, enum direction direction)
+/* `place`: the interface's index, or a port's id. */
+static __always_inline int police(struct __sk_buff *skb, enum direction direction, __u32 place)
 {
 	__u32 zero = 0;
 	struct work *work = bpf_map_lookup_elem(&scratch, &zero);
@@ -205,7 +208,7 @@ static __always_inline int police(struct __sk_buff *skb, enum direction directio
 	__builtin_memset(packet, 0, sizeof(*packet));
 
 	enum packet_kind kind = read_packet(skb, direction, packet);
-	struct endpoint *found = find_endpoint(skb->ifindex, packet->mac, &is_own);
+	struct endpoint *found = find_endpoint(place, packet->mac, &is_own);
 
 	if (!found)
 		return PASS;
@@ -237,13 +240,39 @@ static __always_inline int police(struct __sk_buff *skb, enum direction directio
 SEC("tc")
 int from_workload(struct __sk_buff *skb)
 {
-	return police(skb, DIRECTION_EGRESS);
+	return police(skb, DIRECTION_EGRESS, skb->ifindex);
 }
 
 SEC("tc")
 int to_workload(struct __sk_buff *skb)
 {
-	return police(skb, DIRECTION_INGRESS);
+	return police(skb, DIRECTION_INGRESS, skb->ifindex);
+}
+
+/* Who sent it: the MACs say so also where copies of both directions come in by one hook. */
+static __always_inline enum direction watched_direction(struct __sk_buff *skb)
+{
+	struct endpoint_key key = { .ifindex = skb->cb[CB_PORT] };
+
+	if (!bpf_skb_load_bytes(skb, ETH_ALEN, key.mac, ETH_ALEN) && !is_zero(key.mac) &&
+	    bpf_map_lookup_elem(&endpoints, &key))
+		return DIRECTION_EGRESS;
+	if (!bpf_skb_load_bytes(skb, 0, key.mac, ETH_ALEN) && !is_zero(key.mac) &&
+	    bpf_map_lookup_elem(&endpoints, &key))
+		return DIRECTION_INGRESS;
+	return skb->cb[CB_DIRECTION] & 1;
+}
+
+/* A packet of a watched interface: decided on, counted and reported as any other, but it passes, whatever comes of it. */
+SEC("tc")
+int watch(struct __sk_buff *skb)
+{
+	/* Of a direction that it knows, the verifier sees the end sooner. */
+	if (watched_direction(skb) == DIRECTION_EGRESS)
+		police(skb, DIRECTION_EGRESS, skb->cb[CB_PORT]);
+	else
+		police(skb, DIRECTION_INGRESS, skb->cb[CB_PORT]);
+	return PASS;
 }
 
 char LICENSE[] SEC("license") = "GPL";

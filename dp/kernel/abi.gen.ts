@@ -18,6 +18,9 @@ export const NETNS_UNKNOWN = 2147483648;
 export const NAME_BYTES = 256;
 export const NAMES_PER_ADDRESS = 15;
 export const CAPTURED_BYTES = 64;
+export const FIRST_PORT = 2147483648;
+export const PATH_BYTES = 256;
+export const INTERFACE_BYTES = 16;
 export const TICK_SHIFT = 30;
 
 export const action = {
@@ -88,6 +91,7 @@ export const family = {
 export const tap = {
   workload: 1,
   node: 2,
+  port: 4,
 } as const;
 
 export type FqdnName = {
@@ -480,6 +484,36 @@ export const fragmentKey: Codec<FragmentKey> = {
     id: b.getUint32(at + 32, true),
     endpoint: b.getUint32(at + 36, true),
     protocol: b.getUint32(at + 40, true),
+  }),
+};
+
+export type Port = {
+  readonly inode: bigint;
+  readonly ifindex: number;
+  readonly queue: number;
+  readonly isQueue: number;
+  readonly namespace: Uint8Array;
+  readonly interface: Uint8Array;
+};
+
+export const port: Codec<Port> = {
+  size: 288,
+  offsets: { inode: 0, ifindex: 8, queue: 12, isQueue: 14, namespace: 16, interface: 272 },
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.inode, true);
+    b.setUint32(at + 8, v.ifindex, true);
+    b.setUint16(at + 12, v.queue, true);
+    b.setUint16(at + 14, v.isQueue, true);
+    bytes(b, at + 16, 256).set(v.namespace);
+    bytes(b, at + 272, 16).set(v.interface);
+  },
+  read: (b, at) => ({
+    inode: b.getBigUint64(at + 0, true),
+    ifindex: b.getUint32(at + 8, true),
+    queue: b.getUint16(at + 12, true),
+    isQueue: b.getUint16(at + 14, true),
+    namespace: bytes(b, at + 16, 256).slice(),
+    interface: bytes(b, at + 272, 16).slice(),
   }),
 };
 

@@ -6,6 +6,7 @@ import {
   createLink,
   detachFilter,
   detachLink,
+  FILTER,
   getPinned,
   isKernelError,
   KernelError,
@@ -14,10 +15,14 @@ import {
 } from './libbpf.ts';
 import { close } from './libc.ts';
 
-/** By the side of the host's interface: its ingress is what the workload sends. `tcx` is enum bpf_attach_type. */
+/** enum bpf_attach_type. */
+export const TCX = { ingress: 46, egress: 47 } as const;
+/** enum bpf_tc_attach_point. */
+export const CLSACT_POINT = { ingress: 1, egress: 2 } as const;
+/** By the side of the host's interface: its ingress is what the workload sends. */
 const HOOKS = [
-  { program: 'from_workload', tcx: 46, clsact: 1 },
-  { program: 'to_workload', tcx: 47, clsact: 2 },
+  { program: 'from_workload', tcx: TCX.ingress, clsact: CLSACT_POINT.ingress },
+  { program: 'to_workload', tcx: TCX.egress, clsact: CLSACT_POINT.egress },
 ] as const;
 
 export type ProgramName = (typeof HOOKS)[number]['program'];
@@ -64,17 +69,13 @@ export class Attachment {
   }
 
   #attachLink(ifindex: number, program: ProgramName, attachType: number): void {
-    const path = this.#path(ifindex, program);
-    if (replaceProgram(path, this.#programFd(program))) return;
-    const link = createLink(this.#programFd(program), ifindex, attachType, null);
-    pin(link, path);
-    close(link);
+    attachLink(this.#path(ifindex, program), this.#programFd(program), ifindex, attachType);
   }
 
   #attachFilters(ifindex: number): void {
     mkdirSync(this.#path(ifindex, CLSACT), { recursive: true, mode: 0o700 });
     createHook(ifindex);
-    for (const { program, clsact } of HOOKS) attachFilter(ifindex, clsact, this.#programFd(program));
+    for (const { program, clsact } of HOOKS) attachFilter(ifindex, clsact, this.#programFd(program), FILTER.workload);
     detachLinks(this.#links, ifindex);
   }
 
@@ -99,19 +100,28 @@ function detachFrom(links: string, ifindex: number): void {
   detachLinks(links, ifindex);
 }
 
-/** A pin that is removed ends its link some time later: to be sure, the link is told to end. */
 function detachLinks(links: string, ifindex: number): void {
-  for (const { program } of HOOKS) {
-    const path = `${links}/${ifindex}-${program}`;
-    const link = pinnedLink(path);
-    if (link === undefined) continue;
-    try {
-      detachLink(link);
-    } finally {
-      close(link);
-    }
-    rmSync(path);
+  for (const { program } of HOOKS) endLink(`${links}/${ifindex}-${program}`);
+}
+
+/** Puts a program on an interface by a link pinned there, or into the link that is there. `attachType`: enum bpf_attach_type. */
+export function attachLink(path: string, program: number, ifindex: number, attachType: number): void {
+  if (replaceProgram(path, program)) return;
+  const link = createLink(program, ifindex, attachType, null);
+  pin(link, path);
+  close(link);
+}
+
+/** A pin that is removed ends its link some time later: to be sure, the link is told to end. Nothing where there is none. */
+export function endLink(path: string): void {
+  const link = pinnedLink(path);
+  if (link === undefined) return;
+  try {
+    detachLink(link);
+  } finally {
+    close(link);
   }
+  rmSync(path);
 }
 
 /** The qdisc stays: others may use it, and without filters it does nothing. */
@@ -122,10 +132,11 @@ function detachFilters(links: string, ifindex: number): void {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
     throw error;
   }
-  for (const { clsact } of HOOKS) detachFilter(ifindex, clsact);
+  for (const { clsact } of HOOKS) detachFilter(ifindex, clsact, FILTER.workload);
 }
 
-function pinnedLink(path: string): number | undefined {
+/** Undefined where nothing is pinned there. */
+export function pinnedLink(path: string): number | undefined {
   try {
     return getPinned(path);
   } catch (error) {
@@ -135,7 +146,7 @@ function pinnedLink(path: string): number | undefined {
 }
 
 /** Whether the link pinned there took the program; a link whose interface is gone is removed. */
-function replaceProgram(path: string, program: number): boolean {
+export function replaceProgram(path: string, program: number): boolean {
   const link = pinnedLink(path);
   if (link === undefined) return false;
   try {

@@ -1,4 +1,6 @@
 // The kernel programs and their tables: loaded once, pinned, attached to interfaces.
+
+import { Watching } from '../tap/watching.ts';
 import {
   type Address,
   type AddressNames,
@@ -31,6 +33,8 @@ import {
   hitKey,
   type Listener,
   listener,
+  type Port,
+  port,
   RECORD_SIZE,
 } from './abi.gen.ts';
 import { Attachment, type AttachmentKind, type ProgramName } from './attachment.ts';
@@ -74,6 +78,8 @@ const PINNED_MAPS = [
   'drops',
   'counters',
   'events',
+  'ports',
+  'watchers',
 ] as const;
 const INNER_MMAPABLE = 0x1000 | 0x400; // BPF_F_INNER_MAP | BPF_F_MMAPABLE
 
@@ -90,7 +96,7 @@ type Flag = Record<string, never>;
 /** A value that says nothing: the key is there or not. */
 const flag: Codec<Flag> = { size: 4, offsets: {}, write: () => {}, read: () => ({}) };
 
-const number: Codec<number> = {
+export const number: Codec<number> = {
   size: 4,
   offsets: {} as Codec<number>['offsets'], // a number has no fields
   write: (b, at, value) => b.setUint32(at, value, true),
@@ -102,6 +108,7 @@ const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).
 export class Datapath implements Disposable {
   readonly #object: unknown;
   readonly attachment: Attachment;
+  readonly watching: Watching;
   #isOpen = true;
   readonly endpoints: Table<EndpointKey, Endpoint>;
   readonly endpointAddresses: Table<EndpointAddress, Flag>;
@@ -110,10 +117,12 @@ export class Datapath implements Disposable {
   readonly addressNames: Table<Address, AddressNames>;
   readonly hits: Table<HitKey, HitCount>;
   readonly drops: Table<DropKey, DropCount>;
+  readonly ports: Table<number, Port>;
 
-  private constructor(object: unknown, links: string, kind: AttachmentKind) {
+  private constructor(object: unknown, path: string, kind: AttachmentKind) {
     this.#object = object;
-    this.attachment = new Attachment(links, kind, (name) => this.#programFd(name));
+    this.watching = new Watching(`${path}/watched`, `${path}/watchers`, kind);
+    this.attachment = new Attachment(`${path}/links`, kind, (name) => this.#programFd(name));
     this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
     this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag);
     this.listeners = new Table(this.#fd('listeners'), listener, number);
@@ -121,6 +130,8 @@ export class Datapath implements Disposable {
     this.addressNames = new Table(this.#fd('address_names'), address, addressNames);
     this.hits = new Table(this.#fd('hits'), hitKey, hitCount);
     this.drops = new Table(this.#fd('drops'), dropKey, dropCount);
+    this.ports = new Table(this.#fd('ports'), number, port);
+    updateElement(this.#fd('watchers'), u32(0), u32(programFd(findProgram(object, 'watch'))), 0);
   }
 
   /**
@@ -139,7 +150,7 @@ export class Datapath implements Disposable {
       closeObject(object);
       throw loadError(error, pins.path);
     }
-    const datapath = new Datapath(object, pins.links, kind);
+    const datapath = new Datapath(object, pins.path, kind);
     for (const ifindex of datapath.attachment.interfaces()) datapath.#renew(ifindex);
     return datapath;
   }

@@ -37,6 +37,7 @@ export const mapFd = checked('int bpf_map__fd(void *map)');
 export const setPinPath = checked('int bpf_map__set_pin_path(void *map, const char *path)');
 export const setMaxEntries = checked('int bpf_map__set_max_entries(void *map, uint32_t entries)');
 export const maxEntries = lib.func('uint32_t bpf_map__max_entries(void *map)');
+export const setInitialValue = checked('int bpf_map__set_initial_value(void *map, const void *data, size_t size)');
 export const findProgram = lib.func('void *bpf_object__find_program_by_name(void *object, const char *name)');
 export const programFd = checked('int bpf_program__fd(void *program)');
 export const pin = checked('int bpf_obj_pin(int fd, const char *path)');
@@ -44,6 +45,15 @@ export const getPinned = checked('int bpf_obj_get(const char *path)');
 export const createLink = checked('int bpf_link_create(int program, int target, int type, void *options)');
 export const detachLink = checked('int bpf_link_detach(int link)');
 export const updateLink = checked('int bpf_link_update(int link, int program, void *options)');
+const objectInfo = checked('int bpf_obj_get_info_by_fd(int fd, void *info, _Inout_ uint32_t *bytes)');
+
+/** The index of the interface that a TCX link is on, within that one's network namespace; 0 once it is gone. */
+export function linkInterface(link: number): number {
+  const info = new DataView(new ArrayBuffer(64)); // struct bpf_link_info: type, id, program, then what is the type's own
+  objectInfo(link, info.buffer, [info.byteLength]);
+  return info.getUint32(16, true);
+}
+
 export const updateElement = checked(
   'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
 );
@@ -119,8 +129,11 @@ const tcAttach = checked('int bpf_tc_attach(_In_ bpf_tc_hook *hook, _Inout_ bpf_
 const tcDetach = checked('int bpf_tc_detach(_In_ bpf_tc_hook *hook, _In_ bpf_tc_opts *options)');
 const BOTH_POINTS = 3; // BPF_TC_INGRESS | BPF_TC_EGRESS
 const REPLACE = 1;
-/** Before all others; the handle is ours among those of this priority. */
-const FILTER = { handle: 0x5057, priority: 1 } as const;
+/** Ours among the filters of one priority: of a workload's interface, and of one that is watched. */
+export const FILTER = { workload: 0x5057, watched: 0x5058 } as const;
+type Filter = (typeof FILTER)[keyof typeof FILTER];
+/** Before all others. */
+const PRIORITY = 1;
 
 const hookOf = (ifindex: number, point: number) => ({
   sz: koffi.sizeof(Hook),
@@ -128,12 +141,13 @@ const hookOf = (ifindex: number, point: number) => ({
   attach_point: point,
   parent: 0,
 });
-const filterOf = (program: number, flags: number) => ({
+const filterOf = (program: number, flags: number, handle: Filter) => ({
   sz: koffi.sizeof(FilterOptions),
   prog_fd: program,
   flags,
   prog_id: 0,
-  ...FILTER,
+  handle,
+  priority: PRIORITY,
 });
 
 /** Gives an interface a clsact qdisc, where it has none. */
@@ -146,14 +160,14 @@ export function createHook(ifindex: number): void {
 }
 
 /** `point`: 1 ingress, 2 egress of the interface. Takes the place of our earlier filter there. */
-export function attachFilter(ifindex: number, point: number, program: number): void {
-  tcAttach(hookOf(ifindex, point), filterOf(program, REPLACE));
+export function attachFilter(ifindex: number, point: number, program: number, filter: Filter): void {
+  tcAttach(hookOf(ifindex, point), filterOf(program, REPLACE, filter));
 }
 
 /** Nothing where the filter, or the interface, is gone. */
-export function detachFilter(ifindex: number, point: number): void {
+export function detachFilter(ifindex: number, point: number, filter: Filter): void {
   try {
-    tcDetach(hookOf(ifindex, point), filterOf(0, 0));
+    tcDetach(hookOf(ifindex, point), filterOf(0, 0, filter));
   } catch (error) {
     if (!['ENOENT', 'EINVAL', 'ENODEV'].some((code) => isKernelError(error, code))) throw error;
   }

@@ -42,6 +42,7 @@ const ifIndexToName = lib.func('char *if_indextoname(uint32_t index, _Out_ char 
 const mountCall = checked(
   'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
 );
+export const setns = checked('int setns(int fd, int type)');
 const mmap = lib.func('void *mmap(void *at, size_t size, int access, int flags, int fd, long offset)');
 const munmap = checked('int munmap(void *at, size_t size)');
 const memcpy = lib.func('void *memcpy(void *to, const void *from, size_t size)');

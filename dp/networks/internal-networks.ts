@@ -32,6 +32,7 @@ const ALWAYS_INTERNAL = (
 export class InternalNetworks {
   /** In ascending order, none touching another. Empty: nothing was told, and no peer is external. */
   #ranges: readonly Range[] = [];
+  #told: readonly Range[] = [];
   #coming: Range[] | undefined;
 
   /** One batch; with END, all of them take the place of what was told before. Throws CommandError: nothing changes. */
@@ -45,8 +46,12 @@ export class InternalNetworks {
     if (coming.length + subnets.length > MAX_SUBNETS)
       throw refusal(ERROR_CODE.invalidCommand, `more than ${MAX_SUBNETS} subnets`);
     for (const { ip, mask } of subnets) coming.push(checkedRange(ip, mask));
-    if (flag & BATCH_FLAG.end) this.#ranges = coming.length > 0 ? merged([...coming, ...ALWAYS_INTERNAL]) : [];
-    else this.#coming = coming;
+    if (flag & BATCH_FLAG.end) {
+      this.#told = merged(coming);
+      this.#ranges = coming.length > 0 ? merged([...coming, ...ALWAYS_INTERNAL]) : [];
+    } else {
+      this.#coming = coming;
+    }
   }
 
   isExternal(address: Address): boolean {
@@ -61,9 +66,9 @@ export class InternalNetworks {
     return this.#ranges.length > 0 && (found === undefined || value < found.first);
   }
 
-  /** `first-last`, in ascending order. */
+  /** What was told, as `first-last`, in ascending order. */
   list(): string[] {
-    return this.#ranges.map(({ first, last }) => (first === last ? text(first) : `${text(first)}-${text(last)}`));
+    return this.#told.map(({ first, last }) => (first === last ? text(first) : `${text(first)}-${text(last)}`));
   }
 }
 

@@ -5,8 +5,10 @@ import { kernelAddressOf, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { KernelError } from '../kernel/libbpf.ts';
 import { interfaceIndex } from '../kernel/libc.ts';
+import { NamespaceError } from '../kernel/namespace.ts';
 import { NO_POLICY, PoliciesFull } from '../kernel/slots.ts';
 import { InternalNetworks } from '../networks/internal-networks.ts';
+import { type Port, Ports } from '../ports/ports.ts';
 import type { Command, CommandBody, CommandName } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type Report } from '../protocol/reports.ts';
@@ -15,9 +17,11 @@ import { PolicyTooLarge } from './classifier.ts';
 import { CompiledPolicies } from './compiled-policies.ts';
 import { type AddressChange, canonical, Names, nameOfWire, wireName } from './names.ts';
 import { changePolicy, type Policy, type PolicyChange } from './policy.ts';
-import { type Workload, Workloads } from './workloads.ts';
+import type { Workload } from './workload.ts';
+import { Workloads } from './workloads.ts';
 
 export class Engine {
+  readonly ports: Ports;
   readonly workloads: Workloads;
   readonly names = new Names();
   readonly networks = new InternalNetworks();
@@ -27,7 +31,8 @@ export class Engine {
 
   constructor(datapath: Datapath) {
     this.#datapath = datapath;
-    this.workloads = new Workloads(datapath);
+    this.ports = new Ports(datapath.ports, { tap: datapath.watching });
+    this.workloads = new Workloads(datapath, this.ports);
     const ids = datapath.names.entries().flatMap(([{ wire }, { exact, below }]) => {
       const name = nameOfWire(wire);
       return [
@@ -78,6 +83,12 @@ export class Engine {
         return [];
       case 'ctrl_cfg_del_fqdn':
         for (const fqdn of body.names) this.#writeAddresses(this.names.removeAddresses(fqdn));
+        return [];
+      case 'ctrl_add_tap_port':
+        this.#addPort(body, 'tap', 0);
+        return [];
+      case 'ctrl_del_tap_port':
+        this.#removePort(name, 'tap', body);
         return [];
       case 'ctrl_cfg_internal_net':
         this.networks.add(body);
@@ -137,9 +148,19 @@ export class Engine {
     const index = interfaceIndex(iface);
     const found = this.workloads
       .withMac(mac)
-      .find((one) => (index === undefined ? one.iface === iface : one.ifindex === index));
+      .find((one) => !one.port && (index === undefined ? one.iface === iface : one.ifindex === index));
     if (!found) throw unknownMac('ctrl_del_mac', `${mac} on ${iface}`);
     this.workloads.remove(mac, found.ifindex);
+  }
+
+  #addPort({ netns, iface, epmac }: CommandBody<'ctrl_add_tap_port'>, kind: Port['kind'], queue: number): void {
+    this.workloads.addOnPort(epmac, this.ports.look({ kind, netns, iface, queue }));
+  }
+
+  #removePort(command: CommandName, kind: Port['kind'], { netns, iface }: CommandBody<'ctrl_del_tap_port'>): void {
+    const port = this.ports.find(kind, netns, iface);
+    if (!port) throw new CommandError(command, ERROR_CODE.interfaceFailed, `${command}: no port ${iface} of ${netns}`);
+    for (const { mac } of this.workloads.on(port.id)) this.workloads.remove(mac, port.id);
   }
 
   #configureMac({ macs, tap, apps }: CommandBody<'ctrl_cfg_mac'>): void {
@@ -217,6 +238,8 @@ function asCommandError(name: CommandName, error: unknown): CommandError {
   if (error instanceof CommandError) return error.command ? error : new CommandError(name, error.code, error.message);
   if (error instanceof PolicyTooLarge || error instanceof PoliciesFull)
     return new CommandError(name, ERROR_CODE.policyTooLarge, `${name}: ${error.message}`);
+  if (error instanceof NamespaceError)
+    return new CommandError(name, ERROR_CODE.interfaceFailed, `${name}: ${error.message}`);
   if (error instanceof KernelError) return new CommandError(name, ERROR_CODE.kernelFailed, `${name}: ${error.message}`);
   throw error;
 }

@@ -4,7 +4,7 @@ import { applicationName } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { PROTOCOL } from '../protocol/values.ts';
 import type { Engine } from './commands.ts';
-import type { Workload } from './workloads.ts';
+import type { Workload } from './workload.ts';
 
 const ACTIONS: Readonly<Record<number, string>> = { 1: 'open', 2: 'deny', 3: 'learn', 4: 'violate' };
 const DIRECTIONS: Readonly<Record<number, string>> = { 1: 'ingress', 2: 'egress', 3: 'both directions' };
@@ -31,8 +31,9 @@ export function dump(
   return lines.join('\n');
 }
 
-function workloadLines({ mac, iface, ifindex, state, policy }: Workload): string[] {
-  const head = `  ${mac} on ${iface} (interface ${ifindex}), epoch ${state.epoch}${tapText(state.tap)}`;
+function workloadLines({ mac, iface, ifindex, port, state, policy }: Workload): string[] {
+  const where = port ? `${port.kind} port, ${port.netns}` : `interface ${ifindex}`;
+  const head = `  ${mac} on ${iface} (${where}), epoch ${state.epoch}${tapText(state.tap)}`;
   if (state.policy === 0) return [`${head}: no policy`];
   const fallback = `default ${ACTIONS[state.defaultAction]}, ${DIRECTIONS[state.directions]}`;
   if (!policy) return [`${head}: ${fallback}, rules from before dp started (the agent sends them again)`];
@@ -41,6 +42,7 @@ function workloadLines({ mac, iface, ifindex, state, policy }: Workload): string
 
 function tapText(bits: number): string {
   if (bits & TAP.workload) return ', tap: drops nothing';
+  if (bits & TAP.port) return ', watched: drops nothing';
   return bits & TAP.node ? ', drops nothing (policies are off)' : '';
 }
 

@@ -1,42 +1,27 @@
 // The workloads of this node and the policy that each has in force, in the kernel and here.
 import { randomInt } from 'node:crypto';
-import {
-  type Endpoint,
-  type EndpointKey,
-  family,
-  MAX_ENDPOINT_ID,
-  NETNS_UNKNOWN,
-  reason,
-  tap as TAP,
-} from '../kernel/abi.gen.ts';
-import { kernelAddressOf, macBytes, macText, textOf } from '../kernel/address.ts';
+import { type Endpoint, MAX_ENDPOINT_ID, NETNS_CURRENT, NETNS_UNKNOWN, reason, tap as TAP } from '../kernel/abi.gen.ts';
+import { kernelAddressOf, macText, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
 import { namespaceBehind } from '../kernel/link-namespace.ts';
 import { NO_POLICY, PolicySlots } from '../kernel/slots.ts';
-import { ACTION, DIRECTION } from '../protocol/values.ts';
+import { hasMac, isPortId, type Port, type Ports } from '../ports/ports.ts';
 import { Listeners } from './listeners.ts';
 import type { Policy } from './policy.ts';
-
-const INTERFACE_ITSELF = new Uint8Array(6);
-const MAX_U32 = 0xffffffff;
-
-export type Workload = {
-  readonly mac: string;
-  readonly ifindex: number;
-  readonly iface: string;
-  /** As it is in the kernel. */
-  state: Endpoint;
-  /** Undefined where it has none, or where an earlier dp put it in force. */
-  policy: Policy | undefined;
-  /** That it may open connections from, of the families that `state` names. */
-  addresses: ReadonlySet<string>;
-};
-
-const UNPOLICED = { policy: NO_POLICY, defaultAction: ACTION.open, directions: DIRECTION.both };
+import {
+  familiesOf,
+  INTERFACE_ITSELF,
+  isInterfaceItself,
+  keyOf,
+  nextEpoch,
+  UNPOLICED,
+  type Workload,
+} from './workload.ts';
 
 export class Workloads {
   readonly #datapath: Datapath;
+  readonly #ports: Ports;
   readonly #listeners: Listeners;
   readonly #slots: PolicySlots;
   readonly #byMac = new Map<string, Workload[]>();
@@ -44,16 +29,18 @@ export class Workloads {
   #isDisabled = false;
 
   /** Takes up the workloads that an earlier dp left in the kernel; those whose interface is gone are forgotten. */
-  constructor(datapath: Datapath) {
+  constructor(datapath: Datapath, ports: Ports) {
     this.#datapath = datapath;
+    this.#ports = ports;
     this.#listeners = new Listeners(datapath);
     const ofEndpoint = Map.groupBy(datapath.endpointAddresses.entries(), ([{ endpoint }]) => endpoint);
     for (const [key, state] of datapath.endpoints.entries()) {
-      const iface = interfaceName(key.ifindex);
+      const iface = this.#nameOf(key.ifindex);
       if (iface === undefined) datapath.endpoints.delete(key);
       if (iface === undefined || isInterfaceItself(key)) continue;
       const addresses = new Set((ofEndpoint.get(state.id) ?? []).map(([{ address }]) => textOf(address)));
-      this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, state, policy: undefined, addresses });
+      const port = ports.get(key.ifindex);
+      this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, port, state, policy: undefined, addresses });
     }
     this.#isDisabled = this.all().some(({ state }) => state.tap & TAP.node);
     for (const ifindex of datapath.attachment.interfaces())
@@ -62,6 +49,21 @@ export class Workloads {
       datapath,
       this.all().map(({ state }) => state.policy),
     );
+    for (const port of ports.all()) this.#renew(port);
+  }
+
+  /** Puts these programs in the place of an earlier dp's. */
+  #renew(port: Port): void {
+    const isInUse = this.on(port.id).length > 0;
+    if (isInUse) this.#ports.attach(port);
+    else this.#ports.detach(port);
+  }
+
+  /** Undefined where the interface, or the port's, is gone. */
+  #nameOf(ifindex: number): string | undefined {
+    if (!isPortId(ifindex)) return interfaceName(ifindex);
+    const port = this.#ports.get(ifindex);
+    return port && this.#ports.isThere(port) ? port.iface : undefined;
   }
 
   all(): Workload[] {
@@ -93,18 +95,41 @@ export class Workloads {
   add(mac: string, iface: string, ifindex: number, addresses: readonly string[]): void {
     this.#forgetGone();
     const known = this.withMac(mac).find((workload) => workload.ifindex === ifindex);
-    const workload = known ?? this.#create(mac, iface, ifindex);
+    const workload = known ?? this.#create(mac, iface, ifindex, undefined);
     this.setAddresses(workload, new Set(addresses));
     const netns = namespaceBehind(ifindex);
     if (netns !== workload.state.netns) this.#write(workload, { ...workload.state, netns });
     this.#datapath.attachment.attach(ifindex);
   }
 
-  #create(mac: string, iface: string, ifindex: number): Workload {
-    const tap = this.#isDisabled ? TAP.node : 0;
-    const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap, families: 0, netns: NETNS_UNKNOWN };
+  /** Registers a workload by its port and puts the port to work. Throws as Ports.attach does: then neither is there. */
+  addOnPort(mac: string, port: Port): void {
+    this.forgetGonePorts();
+    const before = this.#ports.find(port.kind, port.netns, port.iface);
+    const known = this.withMac(mac).find(({ ifindex }) => ifindex === port.id);
+    if (before && !known) for (const other of this.on(before.id)) this.remove(other.mac, before.id);
+    if (!known) this.#create(mac, port.iface, port.id, port);
+    try {
+      this.#ports.attach(port);
+    } catch (error) {
+      this.remove(mac, port.id);
+      throw error;
+    }
+  }
+
+  /** Forgets the workloads whose port's interface is gone; answers them. */
+  forgetGonePorts(): Workload[] {
+    const gone = this.all().filter(({ port }) => port && !this.#ports.isThere(port));
+    for (const { mac, ifindex } of gone) this.remove(mac, ifindex);
+    return gone;
+  }
+
+  #create(mac: string, iface: string, ifindex: number, port: Port | undefined): Workload {
+    const netns = port && hasMac(port, mac) ? NETNS_CURRENT : NETNS_UNKNOWN;
+    const tap = (this.#isDisabled ? TAP.node : 0) | (port?.kind === 'tap' ? TAP.port : 0);
+    const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap, families: 0, netns };
     const addresses = new Set<string>();
-    const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, state, policy: undefined, addresses };
+    const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, port, state, policy: undefined, addresses };
     this.#remember(workload);
     this.#write(workload, state);
     return workload;
@@ -120,7 +145,7 @@ export class Workloads {
 
   /** An interface that is gone may have come back under another index, with the same MAC. */
   #forgetGone(): void {
-    for (const { mac, ifindex } of this.all()) if (interfaceName(ifindex) === undefined) this.remove(mac, ifindex);
+    for (const { mac, ifindex } of this.all()) if (this.#nameOf(ifindex) === undefined) this.remove(mac, ifindex);
   }
 
   /** New ones are there before a family is checked by them, and old ones until it no longer is. */
@@ -151,12 +176,17 @@ export class Workloads {
     if (next) this.#writeInterface(next, next.state);
     else this.#datapath.endpoints.delete({ ifindex, mac: INTERFACE_ITSELF });
     this.#datapath.endpoints.delete(keyOf(workload));
-    if (!next) this.#datapath.attachment.detach(ifindex);
+    if (!next) this.#detach(workload);
     this.#forgetAddresses(workload.state.id, workload.addresses);
     this.#listeners.forget(workload.state.id);
     for (const why of Object.values(reason)) this.#datapath.drops.delete({ endpoint: workload.state.id, reason: why });
     this.#slots.release(workload.state.policy);
     return true;
+  }
+
+  #detach({ ifindex, port }: Workload): void {
+    if (port) this.#ports.detach(port);
+    else this.#datapath.attachment.detach(ifindex);
   }
 
   /**
@@ -224,12 +254,3 @@ export class Workloads {
     this.#datapath.endpoints.set({ ifindex, mac: INTERFACE_ITSELF }, state);
   }
 }
-
-const keyOf = ({ ifindex, mac }: Workload): EndpointKey => ({ ifindex, mac: macBytes(mac) });
-const isInterfaceItself = ({ mac }: EndpointKey): boolean => mac.every((byte) => byte === 0);
-/** Link-local addresses are always a workload's own, and say nothing of the others. */
-const familiesOf = (addresses: ReadonlySet<string>): number =>
-  [...addresses]
-    .filter((address) => !address.startsWith('fe80:'))
-    .reduce((families, address) => families | (address.includes(':') ? family.ipv6 : family.ipv4), 0);
-const nextEpoch = ({ state }: Workload): number => (state.epoch % MAX_U32) + 1;

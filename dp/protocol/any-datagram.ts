@@ -6,6 +6,7 @@ import { COMMAND_NAMES, type CommandName } from './commands.ts';
 /** Of nobody: what these datagrams change is no one's. */
 const MAC = '02:00:00:ff:ff:01';
 const IFACE = 'nothing0';
+const NETNS = '/run/netns/nothing';
 const FLAG = 3;
 
 /** A body of each command that is right. */
@@ -16,13 +17,14 @@ export const GOOD_BODIES: { readonly [Name in CommandName]: object } = {
   ctrl_cfg_mac: { macs: [MAC], tap: true, apps: [{ ip_proto: 6, port: 80, app: 100, server: 0 }] },
   ctrl_cfg_set_fqdn: { fqdn_name: 'api.example.com', vhost: false, fqdn_ips: ['192.0.2.1', '2001:db8::1'] },
   ctrl_cfg_del_fqdn: { names: ['api.example.com'] },
-  ctrl_add_tap_port: { netns: '/proc/1/ns/net', iface: 'eth0', epmac: MAC },
-  ctrl_add_nfq_port: { netns: '/proc/1/ns/net', iface: 'eth0', qnum: 0, epmac: MAC, jumboframe: false },
+  ctrl_add_tap_port: { netns: NETNS, iface: IFACE, epmac: MAC },
+  ctrl_add_nfq_port: { netns: NETNS, iface: IFACE, qnum: 0, epmac: MAC, jumboframe: false },
   ctrl_cfg_internal_net: { flag: FLAG, subnet_addr: [{ ip: '10.0.0.0', mask: '255.0.0.0' }] },
   ctrl_bld_dlp: { flag: FLAG, dir: 3, mac: [MAC], delmac: [], dlp_rules: [{ name: 'x', id: 1, patterns: ['x'] }] },
   ctrl_cfg_dlp: { flag: FLAG, mac: [MAC], dlp_rule_names: [{ id: 1, action: 2 }], waf_rule_names: [], rule_ids: [1] },
   ctrl_sys_conf: { xff_enabled: true },
   ctrl_keep_alive: { seq_num: 7 },
+  ctrl_del_tap_port: { netns: NETNS, iface: IFACE },
 };
 
 const name = fc.constantFrom(...COMMAND_NAMES);

@@ -10,6 +10,7 @@ const mac = { type: 'string', format: 'mac' } as const;
 const macs = { type: 'array', items: mac, minItems: 1, maxItems: 64 } as const;
 const action = { type: 'integer', enum: [1, 2, 3, 4] } as const;
 const fqdn = { type: 'string', format: 'fqdn-pattern' } as const;
+const netns = { type: 'string', minLength: 1, maxLength: 255 } as const;
 /** IFNAMSIZ, with its final NUL. */
 const iface = { type: 'string', minLength: 1, maxLength: 15 } as const;
 
@@ -136,7 +137,18 @@ const port = {
   type: 'object',
   additionalProperties: false,
   required: ['netns', 'iface', 'epmac'],
-  properties: { netns: { type: 'string', minLength: 1 }, iface, epmac: mac },
+  properties: {
+    netns: { ...netns, description: 'Path of the network namespace: /run/netns/NAME, /proc/PID/ns/net.' },
+    iface: { ...iface, description: 'Within that namespace.' },
+    epmac: { type: 'string', format: 'own-mac' },
+  },
+} as const;
+
+const portName = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['netns', 'iface'],
+  properties: { netns, iface, epmac: mac },
 } as const;
 
 const subnet = {
@@ -228,6 +240,7 @@ export const commandSchemas = {
     required: ['seq_num'],
     properties: { seq_num: u32 },
   },
+  ctrl_del_tap_port: portName,
 } as const;
 
 export type CommandName = keyof typeof commandSchemas;

@@ -117,7 +117,7 @@ struct rule {
 
 /* A MAC of zeros is the interface itself: group addresses, and which policy a spoofed source breaks. */
 struct endpoint_key {
-	__u32 ifindex;
+	__u32 ifindex;		/* or a port's id, from FIRST_PORT on */
 	__u8 mac[6];
 	__u16 reserved;
 } __abi;
@@ -137,8 +137,23 @@ struct endpoint {
 
 enum family { FAMILY_IPV4 = 1, FAMILY_IPV6 = 2 };
 
-/* Whose wish it is: the workload's setting, or the whole node's. */
-enum tap { TAP_WORKLOAD = 1, TAP_NODE = 2 };
+/* Whose wish it is: the workload's setting, the whole node's, or that of who watches it through a port. */
+enum tap { TAP_WORKLOAD = 1, TAP_NODE = 2, TAP_PORT = 4 };
+
+/* ---- Ports: interfaces in other network namespaces ---- */
+
+#define FIRST_PORT 2147483648	/* as an endpoint's ifindex, a port's id; interfaces' indexes stay below */
+#define PATH_BYTES 256
+#define INTERFACE_BYTES 16	/* IFNAMSIZ */
+
+struct port {
+	__u64 inode;			/* of the network namespace */
+	__u32 ifindex;			/* within it */
+	__u16 queue;			/* number of the netfilter queue */
+	__u16 is_queue;			/* 0: the interface is watched */
+	__u8 namespace[PATH_BYTES];	/* zero-filled, as the name */
+	__u8 interface[INTERFACE_BYTES];
+} __abi;
 
 /* An address that a workload may send from. */
 struct endpoint_address {

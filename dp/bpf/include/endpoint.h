@@ -48,10 +48,10 @@ static __always_inline bool is_zero(const __u8 mac[6])
 	return !(mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]);
 }
 
-/* The workload with this MAC, or else the interface's own entry, and then `is_own` is false. */
-static __always_inline struct endpoint *find_endpoint(__u32 ifindex, const __u8 mac[6], bool *is_own)
+/* The workload with this MAC on an interface or port, or else that one's own entry, and then `is_own` is false. */
+static __always_inline struct endpoint *find_endpoint(__u32 place, const __u8 mac[6], bool *is_own)
 {
-	struct endpoint_key key = { .ifindex = ifindex };
+	struct endpoint_key key = { .ifindex = place };
 
 	__builtin_memcpy(key.mac, mac, sizeof(key.mac));
 

@@ -1,0 +1,28 @@
+// Takes off what ports have put into other network namespaces, without a dp that runs.
+import { port as portCodec } from '../kernel/abi.gen.ts';
+import { number } from '../kernel/datapath.ts';
+import { getPinned, isKernelError } from '../kernel/libbpf.ts';
+import { close } from '../kernel/libc.ts';
+import { Table } from '../kernel/table.ts';
+import { Watching } from '../tap/watching.ts';
+import { Ports } from './ports.ts';
+
+/** `path`: where a dp's tables and programs are pinned. */
+export function detachPorts(path: string): void {
+  const fd = pinnedTable(`${path}/ports`);
+  if (fd === undefined) return;
+  const ports = new Ports(new Table(fd, number, portCodec), {
+    tap: new Watching(`${path}/watched`, `${path}/watchers`, 'auto'),
+  });
+  for (const port of ports.all()) ports.detach(port);
+  close(fd);
+}
+
+function pinnedTable(path: string): number | undefined {
+  try {
+    return getPinned(path);
+  } catch (error) {
+    if (isKernelError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
