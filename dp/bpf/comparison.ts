@@ -4,10 +4,10 @@ import { kernelAddressOf } from '../kernel/address.ts';
 import type { Policy } from '../policy/policy.ts';
 import { referenceClassifier } from '../policy/reference-classifier.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { ACTION, DIRECTION } from '../protocol/values.ts';
+import { ACTION, DIRECTION, hasPorts } from '../protocol/values.ts';
 import type { Workload } from './harness.ts';
 import { ip } from './packets.ts';
-import { describe, hasPorts, type Trial } from './trial.ts';
+import { describe, type Trial } from './trial.ts';
 import { isEcho, laterPacket, type Packet, packetsOf } from './trial-packets.ts';
 
 /** Of a connection that passes until its application is known, `action` and `ruleId` are 0. */

@@ -109,6 +109,10 @@ export function udp({ sourcePort, destinationPort }: Ports, payload: Uint8Array 
   return Uint8Array.of(...u16(sourcePort), ...u16(destinationPort), ...u16(8 + payload.length), 0, 0, ...payload);
 }
 
+/** The common header and the start of an INIT chunk. */
+export const sctp = ({ sourcePort, destinationPort }: Ports): Uint8Array =>
+  Uint8Array.of(...u16(sourcePort), ...u16(destinationPort), ...u32(0), ...u32(0), 1, 0, 0, 20, ...u32(1));
+
 /** ICMP or ICMPv6; `rest` is the second word: identifier and sequence number of an echo. */
 export function icmp(type: number, code: number, rest: number, payload: Uint8Array = new Uint8Array()): Uint8Array {
   return Uint8Array.of(type, code, 0, 0, ...u32(rest), ...payload);

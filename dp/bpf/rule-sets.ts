@@ -1,9 +1,8 @@
 // Sets of rules from seeds, to compare the classifier with a plain loop over. Pure.
 import { APPLICATION_NAMES } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { ACTION, type Action, PROTOCOL } from '../protocol/values.ts';
+import { ACTION, type Action, carriesApplications, PROTOCOL } from '../protocol/values.ts';
 import { rule } from './rules.ts';
-import { hasPorts } from './trial.ts';
 
 /** A whole number from 0 up to and without n. */
 export type Random = (n: number) => number;
@@ -107,7 +106,7 @@ export function ipv6(n: number, r: Random): PolicyRule[] {
       direction: direction(r),
       local: pick(r, ['any', OWN[6][0], `${OWN[6][0]}-${OWN[6][1]}`]),
       peer,
-      ports: pick(r, [`tcp/${port}-${port + r(2000)}`, `udp/${port}`, 'icmpv6', '47']),
+      ports: pick(r, [`tcp/${port}-${port + r(2000)}`, `udp/${port}`, `sctp/${port}`, 'icmpv6', '47']),
       family: 6,
       action: pick(r, ACTIONS),
       apps: r(5) === 0 ? { [pick(r, APPLICATION_NAMES)]: pick(r, ACTIONS) } : {},
@@ -165,7 +164,17 @@ export function dense(n: number, r: Random): PolicyRule[] {
 }
 
 /** What is written for ports beside a protocol that has none means nothing. */
-const DENSE_PROTOCOLS = ['tcp/RANGE', 'tcp/RANGE', 'udp/RANGE', 'any/RANGE', 'icmp/RANGE', 'icmpv6', '47/RANGE', 'any'];
+const DENSE_PROTOCOLS = [
+  'tcp/RANGE',
+  'tcp/RANGE',
+  'udp/RANGE',
+  'any/RANGE',
+  'sctp/RANGE',
+  'icmp/RANGE',
+  'icmpv6',
+  '47/RANGE',
+  'any',
+];
 const DENSE_APPLICATIONS = ['HTTP', 'HTTPS', 'DNS'] as const;
 
 /** A name or pattern of an address that dense rules speak of. */
@@ -178,7 +187,7 @@ export const SETS = { realistic, overlapping, nested, ipv6, named, mixed, dense 
 
 /** Only TCP and UDP carry applications. */
 function withoutUselessApps({ apps, ...bare }: PolicyRule): PolicyRule {
-  return apps && (hasPorts(bare.proto) || bare.proto === PROTOCOL.any) ? { ...bare, apps } : bare;
+  return apps && (carriesApplications(bare.proto) || bare.proto === PROTOCOL.any) ? { ...bare, apps } : bare;
 }
 
 /** The same rules, spelled in all the ways that mean the same, with applications under ids of their own. */

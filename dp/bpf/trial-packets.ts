@@ -2,7 +2,7 @@
 import { APPLICATION } from '../protocol/applications.ts';
 import { PROTOCOL } from '../protocol/values.ts';
 import type { Side } from './connection.ts';
-import { icmp, icmpProtocolOf, TCP_FLAG, tcp, udp } from './packets.ts';
+import { icmp, icmpProtocolOf, sctp, TCP_FLAG, tcp, udp } from './packets.ts';
 import type { FirstPayload } from './payloads.ts';
 import type { Trial } from './trial.ts';
 
@@ -19,7 +19,7 @@ export const isEcho = ({ protocol, peer }: Trial): boolean => icmpProtocolOf(pee
 export function packetsOf(trial: Trial, clientPort: number): Packet[] {
   if (trial.protocol === PROTOCOL.tcp) return tcpPackets(trial, clientPort);
   if (trial.protocol === PROTOCOL.udp) return udpPackets(trial, clientPort);
-  return [{ side: 'client', body: withoutPorts(trial, clientPort), application: undefined }];
+  return [{ side: 'client', body: withoutApplication(trial, clientPort), application: undefined }];
 }
 
 /** One more from the client, which tells nothing new. */
@@ -27,12 +27,15 @@ export function laterPacket(trial: Trial, clientPort: number): Omit<Packet, 'app
   const to = { sourcePort: clientPort, destinationPort: trial.port };
   const { protocol } = trial;
   if (protocol === PROTOCOL.udp) return { side: 'client', body: udp(to) };
-  if (protocol !== PROTOCOL.tcp) return { side: 'client', body: withoutPorts(trial, clientPort) };
+  if (protocol !== PROTOCOL.tcp) return { side: 'client', body: withoutApplication(trial, clientPort) };
   return { side: 'client', body: tcp({ ...to, flags: ack, sequence: CLIENT_START + 1 }) };
 }
 
-const withoutPorts = (trial: Trial, clientPort: number): Uint8Array =>
-  isEcho(trial) ? icmp(ECHO[trial.protocol] ?? 0, 0, clientPort << 16) : new Uint8Array(8);
+function withoutApplication(trial: Trial, clientPort: number): Uint8Array {
+  if (isEcho(trial)) return icmp(ECHO[trial.protocol] ?? 0, 0, clientPort << 16);
+  if (trial.protocol === PROTOCOL.sctp) return sctp({ sourcePort: clientPort, destinationPort: trial.port });
+  return new Uint8Array(8);
+}
 
 function tcpPackets({ port, says }: Trial, clientPort: number): Packet[] {
   const to = { sourcePort: clientPort, destinationPort: port };

@@ -1,5 +1,4 @@
 // A connection to be judged: what the kernel programs and the plain loop over the rules are both asked. Pure.
-import { PROTOCOL } from '../protocol/values.ts';
 import type { IpOptions } from './packets.ts';
 import type { FirstPayload } from './payloads.ts';
 
@@ -14,8 +13,6 @@ export type Trial = {
   /** What all its packets carry besides: tags, IP options, extension headers. */
   readonly carries?: Pick<IpOptions, 'vlans' | 'options' | 'extensions'>;
 };
-
-export const hasPorts = (protocol: number): boolean => protocol === PROTOCOL.tcp || protocol === PROTOCOL.udp;
 
 export function describe({ says, ...trial }: Trial): string {
   return JSON.stringify({ ...trial, says: says.map(({ by, side, application }) => `${application} (${by}, ${side})`) });

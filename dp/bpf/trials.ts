@@ -2,12 +2,12 @@
 import ipaddr from 'ipaddr.js';
 import { APPLICATION_NAMES, applicationName } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { PROTOCOL } from '../protocol/values.ts';
+import { carriesApplications, hasPorts, PROTOCOL } from '../protocol/values.ts';
 import { EXTENSION, VLAN } from './packets.ts';
 import { FIRST_PAYLOADS, type FirstPayload } from './payloads.ts';
 import { direction, NAMES, OWN, pick, type Random, TEN, v4, v6 } from './rule-sets.ts';
 import { rule } from './rules.ts';
-import { hasPorts, type Trial } from './trial.ts';
+import type { Trial } from './trial.ts';
 
 /** With no rules, connections anywhere. */
 export function trials(rules: readonly PolicyRule[], n: number, r: Random): Trial[] {
@@ -19,7 +19,7 @@ const SOMEWHERE: readonly PolicyRule[] = ([4, 6] as const).map((family) => rule(
 function trial(rules: readonly PolicyRule[], r: Random): Trial {
   const aim = pick(r, rules);
   const { proto, port, portr = port } = r(4) === 0 ? pick(r, rules) : aim;
-  const protocol = proto || pick(r, [PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.icmp, PROTOCOL.icmpv6, 47]);
+  const protocol = proto || pick(r, [PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.sctp, PROTOCOL.icmp, PROTOCOL.icmpv6, 47]);
   const peer = aim.fqdn
     ? nameAddress(aim, r)
     : aim.ingress
@@ -92,7 +92,7 @@ const DNS_QUERY = FIRST_PAYLOADS.filter(({ application }) => application === 'DN
 }));
 
 function saysOf(protocol: number, { apps = [] }: PolicyRule, r: Random): readonly FirstPayload[] {
-  if (!hasPorts(protocol) || r(3) === 0) return [];
+  if (!carriesApplications(protocol) || r(3) === 0) return [];
   if (r(4) === 0) return r(2) ? BOTH_SILLY : BOTH_SILLY.slice(0, 1);
   if (protocol === PROTOCOL.udp) return DNS_QUERY;
   const wanted = apps.length > 0 && r(2) ? applicationName(pick(r, apps).app) : pick(r, APPLICATION_NAMES);

@@ -1,9 +1,8 @@
 // What forms of policies, rules and packets verdicts were about: a comparison means little of what never came. Pure.
 import type { Judged } from '../bpf/comparison.ts';
-import { hasPorts } from '../bpf/trial.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { ACTION, DIRECTION, PROTOCOL } from '../protocol/values.ts';
+import { ACTION, DIRECTION, hasPorts, PROTOCOL } from '../protocol/values.ts';
 
 export const AFTER_ALL = 'DEL of all';
 /** What the last command was. */

@@ -1,10 +1,10 @@
 // Compares the kernel's verdicts with the plain loop's, over one life of a policy after the other.
 import { Comparison, Difference, type Judge, type OpenFlow } from '../bpf/comparison.ts';
 import type { Harness, Workload } from '../bpf/harness.ts';
-import { hasPorts, type Trial } from '../bpf/trial.ts';
+import type { Trial } from '../bpf/trial.ts';
 import { isEcho } from '../bpf/trial-packets.ts';
 import { CommandError } from '../protocol/errors.ts';
-import { POLICY_COMMAND } from '../protocol/values.ts';
+import { hasPorts, POLICY_COMMAND } from '../protocol/values.ts';
 import { type Case, textOfCase } from './case.ts';
 import { type Circumstances, FormCounts } from './forms.ts';
 import { minimalCase } from './minimal.ts';

@@ -1,7 +1,7 @@
 // From the rules of the protocol to those of the classifier. Pure.
 import { compareAddress, type Words, wordsOf } from '../kernel/address.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { PROTOCOL } from '../protocol/values.ts';
+import { hasPorts } from '../protocol/values.ts';
 import type { AddressRange } from './address-ranges.ts';
 import { applicationCode } from './applications.ts';
 import type { Rule } from './classifier.ts';
@@ -57,6 +57,6 @@ function rangeOf(from: string, to: string = from): AddressRange {
 
 /** `portr` 0 is `port` alone; protocols without ports match whatever the rule says of ports. */
 function portsOf({ proto, port, portr = 0 }: PolicyRule): { portFrom: number; portTo: number } {
-  if (proto !== PROTOCOL.tcp && proto !== PROTOCOL.udp) return { portFrom: 0, portTo: MAX_PORT };
+  if (!hasPorts(proto)) return { portFrom: 0, portTo: MAX_PORT };
   return { portFrom: port, portTo: portr === 0 ? port : portr };
 }

@@ -2,7 +2,7 @@
 import { tap as TAP } from '../kernel/abi.gen.ts';
 import { applicationName } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { PROTOCOL } from '../protocol/values.ts';
+import { hasPorts, PROTOCOL } from '../protocol/values.ts';
 import type { Engine } from './commands.ts';
 import type { Workload } from './workload.ts';
 
@@ -58,6 +58,6 @@ const range = (from: string, to = from): string => (from === to ? from : `${from
 
 function ports({ proto, port, portr = 0 }: PolicyRule): string {
   const name = PROTOCOLS.get(proto) ?? String(proto);
-  if (proto !== PROTOCOL.tcp && proto !== PROTOCOL.udp) return name;
+  if (!hasPorts(proto)) return name;
   return `${name}/${portr === 0 || portr === port ? port : `${port}-${portr}`}`;
 }

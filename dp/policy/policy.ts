@@ -3,7 +3,7 @@ import { compareAddress, wordsOf } from '../kernel/address.ts';
 import type { PolicyConfig, PolicyRule } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/reports.ts';
-import { POLICY_COMMAND, PROTOCOL } from '../protocol/values.ts';
+import { carriesApplications, hasPorts, POLICY_COMMAND, PROTOCOL } from '../protocol/values.ts';
 
 export type Policy = {
   readonly defaultAction: PolicyConfig['defact'];
@@ -54,14 +54,13 @@ function checkRules(rules: readonly PolicyRule[]): void {
 /** What is wrong with a rule, in words. */
 function problemOf(rule: PolicyRule): string | undefined {
   const { sip, sipr = sip, dip, dipr = dip, port, portr = 0, proto, fqdn, ingress, apps = [] } = rule;
-  const hasPorts = proto === PROTOCOL.tcp || proto === PROTOCOL.udp;
   if (isIpv6(sip) !== isIpv6(dip)) return `sip ${sip} and dip ${dip} are not of one address family`;
   const range = rangeProblem('sip', sip, sipr) ?? rangeProblem('dip', dip, dipr);
   if (range) return range;
-  if (hasPorts && portr !== 0 && portr < port) return `its ports run backwards, from ${port} to ${portr}`;
+  if (hasPorts(proto) && portr !== 0 && portr < port) return `its ports run backwards, from ${port} to ${portr}`;
   if (fqdn && ingress) return `fqdn ${fqdn} on ingress: a name is a destination`;
   if (fqdn && (!isZero(dip) || !isZero(dipr))) return `dip ${dip} beside fqdn ${fqdn}: leave it at 0.0.0.0 or ::`;
-  if (apps.length > 0 && !hasPorts && proto !== PROTOCOL.any)
+  if (apps.length > 0 && !carriesApplications(proto) && proto !== PROTOCOL.any)
     return `apps with protocol ${proto}: only TCP and UDP carry them`;
   if (new Set(apps.map(({ app }) => app)).size < apps.length) return 'an application is there twice';
   return undefined;

@@ -1,7 +1,7 @@
 // What a policy says of a connection, by a plain loop over its rules. The kernel's classifier must say the same.
 import ipaddr from 'ipaddr.js';
 import type { PolicyRule } from '../protocol/commands.ts';
-import { ACTION, type Action, DIRECTION, PROTOCOL } from '../protocol/values.ts';
+import { ACTION, type Action, carriesApplications, DIRECTION, hasPorts, PROTOCOL } from '../protocol/values.ts';
 import { canonical } from './names.ts';
 import type { Policy } from './policy.ts';
 
@@ -42,7 +42,7 @@ export function referenceClassifier({
       if (!matches(one, connection, local, peer)) continue;
       const { rule } = one;
       if (!rule.apps?.length) return { action: rule.action, ruleId: rule.id };
-      if (connection.application === undefined && carriesApplications(connection)) return 'undecided';
+      if (connection.application === undefined && carriesApplications(connection.protocol)) return 'undecided';
       const own = rule.apps.find(({ app }) => app === connection.application);
       if (own) return { action: own.action, ruleId: own.rid };
     }
@@ -56,9 +56,6 @@ function prepare(rule: PolicyRule): Prepared {
   return rule.ingress ? { rule, local: destination, peer: source } : { rule, local: source, peer: destination };
 }
 
-const carriesApplications = ({ protocol }: Connection): boolean =>
-  protocol === PROTOCOL.tcp || protocol === PROTOCOL.udp;
-
 const digits = (address: string): string => Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex');
 
 /** Whether all but the applications match. */
@@ -70,7 +67,7 @@ function matches(
 ): boolean {
   if (rule.ingress !== (connection.direction === 'ingress')) return false;
   if (rule.proto !== PROTOCOL.any && rule.proto !== connection.protocol) return false;
-  if (!hasPort(rule, connection.port)) return false;
+  if (!isOfPort(rule, connection.port)) return false;
   if (!isWithin(localDigits, local)) return false;
   const { fqdn } = rule;
   if (!fqdn) return isWithin(peerDigits, peer);
@@ -78,8 +75,8 @@ function matches(
   return names.some((name) => hasName(name, fqdn)) || canonical(admittedBy ?? '') === canonical(fqdn);
 }
 
-function hasPort({ proto, port, portr = 0 }: PolicyRule, wanted: number): boolean {
-  if (proto !== PROTOCOL.tcp && proto !== PROTOCOL.udp) return true;
+function isOfPort({ proto, port, portr = 0 }: PolicyRule, wanted: number): boolean {
+  if (!hasPorts(proto)) return true;
   return wanted >= port && wanted <= (portr === 0 ? port : portr);
 }
 

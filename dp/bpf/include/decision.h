@@ -8,13 +8,18 @@
 
 static __always_inline bool has_ports(__u32 protocol)
 {
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
+static __always_inline bool carries_applications(__u32 protocol)
+{
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
-/* Whether nothing more will be known of its application; what has no ports speaks none. */
+/* Whether nothing more will be known of its application. */
 static __always_inline bool is_identified(const struct flow_key *key, const struct flow *flow)
 {
-	return !has_ports(key->protocol) || flow->application || (flow->seen & SEEN_PAYLOADS) == SEEN_PAYLOADS;
+	return !carries_applications(key->protocol) || flow->application || (flow->seen & SEEN_PAYLOADS) == SEEN_PAYLOADS;
 }
 
 struct {

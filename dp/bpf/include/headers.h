@@ -48,6 +48,12 @@ struct vlan_header {
 	__be16 tag, ether_type;
 };
 
+/* The common header of RFC 9260 3.1 (linux/sctp.h is the kernel's own). */
+struct sctp_start {
+	__be16 source, dest;
+	__be32 tag, checksum;
+};
+
 struct extension_header {
 	__u8 next, length;	/* in 8 bytes, less one */
 };

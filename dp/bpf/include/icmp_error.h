@@ -17,7 +17,7 @@ static __always_inline enum packet_kind read_quoted_transport(struct __sk_buff *
 
 	if (bpf_skb_load_bytes(skb, at, &transport, sizeof(transport)))
 		return PACKET_INVALID;
-	if (quoted->protocol == IPPROTO_TCP || quoted->protocol == IPPROTO_UDP) {
+	if (quoted->protocol == IPPROTO_TCP || quoted->protocol == IPPROTO_UDP || quoted->protocol == IPPROTO_SCTP) {
 		quoted->source_port = bpf_ntohs(transport.source);
 		quoted->destination_port = bpf_ntohs(transport.destination);
 	} else if (quoted->protocol == IPPROTO_ICMP || quoted->protocol == IPPROTO_ICMPV6) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Reads TCP, UDP and ICMP headers. */
+/* Reads TCP, UDP, SCTP and ICMP headers. */
 #pragma once
 
 #include <bpf/bpf_endian.h>
@@ -74,6 +74,13 @@ static __always_inline enum packet_kind read_transport(struct cursor *cur, struc
 		packet->source_port = bpf_ntohs(udp->source);
 		packet->destination_port = bpf_ntohs(udp->dest);
 		packet->payload_at = bytes_into(cur, cur->pos);
+	} else if (packet->protocol == IPPROTO_SCTP) {
+		struct sctp_start *sctp = take(cur, struct sctp_start);
+
+		if (!sctp)
+			return PACKET_INVALID;
+		packet->source_port = bpf_ntohs(sctp->source);
+		packet->destination_port = bpf_ntohs(sctp->dest);
 	} else if (packet->protocol == (is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
 		return read_icmp(cur, packet, is_v6);
 	}
