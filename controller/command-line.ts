@@ -12,9 +12,9 @@ Reads rules, pods, namespaces and nodes from a folder of YAML, publishes to etcd
 enforce, and writes what they report to one status file a rule. Follows the folder until it is stopped.
 
   --etcd URL         etcd's client address, as in http://127.0.0.1:2379
-  --source DIR       folder of *.yaml and *.yml: NetworkRule, ClusterNetworkRule, Pod, Namespace, Node
-  --status-dir DIR   where NAMESPACE.NAME.status.yaml go, and _cluster.NAME.status.yaml for a ClusterNetworkRule;
-                     the source folder unless told
+  --source DIR       folder of *.yaml and *.yml: NetworkRule, ClusterNetworkRule, NetworkPolicy, Pod, Namespace, Node
+  --status-dir DIR   where NAMESPACE.NAME.status.yaml go, _cluster.NAME.status.yaml for a ClusterNetworkRule, and
+                     _networkpolicy.NAMESPACE.NAME.status.yaml; the source folder unless told
   --log-level LEVEL  ${LOG_LEVELS.join(', ')}; info unless told
   --version          print the version
   --help             print this

@@ -1,7 +1,7 @@
 // What one published rule matches, as the parts that dp knows: one range of sources, one of destinations, one of ports.
 import type { NamedPorts, PublishedRule } from '@podwall/controller/api/keyspace.ts';
 import { type Groups, parseSide, rangesOf, type Side } from './peer.ts';
-import { type PortRange, parsePorts, portOfName } from './ports.ts';
+import { type PortName, type PortRange, parsePorts, portsOfName } from './ports.ts';
 import type { AddressRange, Family } from './ranges.ts';
 
 export type Match = {
@@ -38,12 +38,12 @@ export function matchesOf(rule: PublishedRule, context: MatchContext): Matches {
     if (!('name' in spec)) {
       fixed.push(spec);
     } else if (rule.direction === 'ingress') {
-      const port = portOfName(spec.name, context.ports);
-      if (port) fixed.push(port);
-      else problems.push(`the workload has no container port named ${spec.name}`);
+      const ports = portsOfName(spec, context.ports);
+      fixed.push(...ports);
+      if (ports.length === 0) problems.push(`the workload has no container port named ${spec.name}`);
     } else if (to.kind === 'group') {
-      const { parts, missing } = membersByPort(to, spec.name);
-      for (const { side, port } of parts) named.push(...pair(from, side, [port], hasIpv6));
+      const { parts, missing } = membersByPorts(to, spec);
+      for (const { side, ports } of parts) named.push(...pair(from, side, ports, hasIpv6));
       if (missing > 0)
         problems.push(`no container port is named ${spec.name} at ${missing} of ${to.members.length} peers`);
     } else {
@@ -75,18 +75,16 @@ function exists(port: PortRange, family: Family, isWild: boolean, hasIpv6: boole
 
 const isEveryAddress = ({ kind }: Side): boolean => kind === 'any' || kind === 'fqdn';
 
-/** The members that share a number for the named port, as a group of their own each. */
-function membersByPort(
+/** The members that share their numbers for the named port, as a group of their own each. */
+function membersByPorts(
   group: Extract<Side, { kind: 'group' }>,
-  name: string,
-): { parts: { side: Side; port: PortRange }[]; missing: number } {
-  const byPort = Map.groupBy(group.members, ({ ports }) => {
-    const port = portOfName(name, ports);
-    return port && `${port.proto}/${port.port}`;
+  name: PortName,
+): { parts: { side: Side; ports: readonly PortRange[] }[]; missing: number } {
+  const byPorts = Map.groupBy(group.members, (member) => JSON.stringify(portsOfName(name, member.ports)));
+  const parts = [...byPorts.values()].flatMap((members) => {
+    const ports = members[0] ? portsOfName(name, members[0].ports) : [];
+    return ports.length > 0 ? [{ side: { ...group, members }, ports }] : [];
   });
-  const parts = [...byPort].flatMap(([key, members]) => {
-    const port = members[0] && portOfName(name, members[0].ports);
-    return key !== undefined && port ? [{ side: { ...group, members }, port }] : [];
-  });
-  return { parts, missing: byPort.get(undefined)?.length ?? 0 };
+  const found = parts.reduce((count, { side }) => count + (side.kind === 'group' ? side.members.length : 0), 0);
+  return { parts, missing: group.members.length - found };
 }

@@ -9,9 +9,15 @@ const texts = { type: 'array', items: text } as const;
 const namedPorts = {
   type: 'object',
   additionalProperties: {
-    type: 'object',
-    required: ['protocol', 'port'],
-    properties: { protocol: { enum: ['tcp', 'udp'] }, port: { type: 'integer', minimum: 1, maximum: 0xffff } },
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['protocol', 'port'],
+      properties: {
+        protocol: { enum: ['tcp', 'udp', 'sctp'] },
+        port: { type: 'integer', minimum: 1, maximum: 0xffff },
+      },
+    },
   },
 } as const;
 

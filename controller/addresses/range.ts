@@ -51,6 +51,11 @@ export function parseEnds(text: string): AddressRange | undefined {
 export const contains = (outer: AddressRange, inner: AddressRange): boolean =>
   outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last;
 
+export const isWithin = (
+  { family, value }: { readonly family: Family; readonly value: bigint },
+  range: AddressRange,
+): boolean => family === range.family && range.first <= value && value <= range.last;
+
 /** What is left of a range without the others: disjoint, ascending, as few as possible. */
 export function subtract(range: AddressRange, excluded: readonly AddressRange[]): AddressRange[] {
   const left: AddressRange[] = [];

@@ -26,6 +26,8 @@ const containerPort = {
   },
 } as const;
 
+const container = { type: 'object', properties: { ports: { type: 'array', items: containerPort } } } as const;
+
 export const pod = {
   type: 'object',
   required: ['apiVersion', 'kind', 'metadata'],
@@ -38,9 +40,10 @@ export const pod = {
       properties: {
         nodeName: { type: 'string', pattern: '^[A-Za-z0-9._-]*$' },
         hostNetwork: { type: 'boolean' },
-        containers: {
+        containers: { type: 'array', items: container },
+        initContainers: {
           type: 'array',
-          items: { type: 'object', properties: { ports: { type: 'array', items: containerPort } } },
+          items: { type: 'object', properties: { ...container.properties, restartPolicy: { type: 'string' } } },
         },
       },
     },

@@ -22,8 +22,10 @@ export function parsePort(text: string): Port | undefined {
     const range = { kind: 'range', protocol, first: Number(first), last: Number(last) } as const;
     return range.first <= MAX_PORT && range.last <= MAX_PORT ? range : undefined;
   }
-  return PORT_NAME.test(text) && !NEVER_A_NAME.includes(text) ? { kind: 'named', name: text } : undefined;
+  return isPortName(text) && !NEVER_A_NAME.includes(text) ? { kind: 'named', name: text } : undefined;
 }
+
+export const isPortName = (text: string): boolean => PORT_NAME.test(text);
 
 /** For ajv. */
 export const formats = {

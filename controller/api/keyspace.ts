@@ -29,7 +29,10 @@ export const keys = {
   threatsReport: (node: string, resourceUid: string) => `${ROOT}reports/${node}/threats/${resourceUid}`,
 } as const;
 
-/** Lower goes first: which kind of resource a rule came from. */
+/**
+ * Lower goes first: which kind of resource a rule came from. What no rule of any tier matches gets the default action:
+ * of the resource that goes first, unless a NetworkPolicy isolates the pod in that direction; then it is denied.
+ */
 export const TIER = { clusterNetworkRule: 100, networkRule: 200, networkPolicy: 300 } as const;
 
 export type Mode = 'Discover' | 'Monitor' | 'Protect';
@@ -42,8 +45,8 @@ export type Mode = 'Discover' | 'Monitor' | 'Protect';
  *   nv.ip.A | nv.ip.A-B | nv.ip.A/N     an address, a range with both ends, a network
  *   nv.fqdn.NAME           a name's addresses (in `to` only); NAME may begin with *.
  *   nv.group.HASH          the members of a group
- * `ports` joins with commas: tcp/443, tcp/8000-8100, udp/53, icmp, icmpv6, any, or a container port's name (the
- * workload's own for ingress, the group member's for egress).
+ * `ports` joins with commas: tcp/443, tcp/8000-8100, udp/53, sctp/0-65535, icmp, icmpv6, any, or a container port's
+ * name (the workload's own for ingress, the group member's for egress), alone (http) or of one protocol (tcp/http).
  */
 export type PublishedRule = {
   readonly name: string;
@@ -72,12 +75,14 @@ export type PublishedResource = {
   readonly defaultAction: 'allow' | 'deny';
   /** The directions in which this resource polices at all, and so has a default action. */
   readonly directions: readonly ('egress' | 'ingress')[];
-  /** In order of priority. */
+  /** In order of priority. Those of a NetworkPolicy all allow, and are named by their place: `ingress[0]`. */
   readonly rules: readonly PublishedRule[];
 };
 
-/** Container ports by name. */
-export type NamedPorts = Readonly<Record<string, { readonly protocol: 'tcp' | 'udp'; readonly port: number }>>;
+export type NamedPort = { readonly protocol: 'tcp' | 'udp' | 'sctp'; readonly port: number };
+
+/** Container ports by name: two containers of a pod may each have one of the same name. */
+export type NamedPorts = Readonly<Record<string, readonly NamedPort[]>>;
 
 export type GroupMember = { readonly ips: readonly string[]; readonly ports: NamedPorts };
 

@@ -153,12 +153,12 @@ describe('a manifest is refused with what is wrong, where, and what to write ins
     [
       'a kind that is not known',
       { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } },
-      'Service default/web: apiVersion "v1" with kind "Service" is not known; known are podwall.io/v1alpha1 NetworkRule, podwall.io/v1alpha1 ClusterNetworkRule, v1 Pod, v1 Namespace, v1 Node and v1 List',
+      'Service default/web: apiVersion "v1" with kind "Service" is not known; known are podwall.io/v1alpha1 NetworkRule, podwall.io/v1alpha1 ClusterNetworkRule, networking.k8s.io/v1 NetworkPolicy, v1 Pod, v1 Namespace, v1 Node and v1 List',
     ],
     [
       'a version that is not known',
       { ...rule({}), apiVersion: 'podwall.io/v2' },
-      `${SHOP}apiVersion "podwall.io/v2" with kind "NetworkRule" is not known; known are podwall.io/v1alpha1 NetworkRule, podwall.io/v1alpha1 ClusterNetworkRule, v1 Pod, v1 Namespace, v1 Node and v1 List`,
+      `${SHOP}apiVersion "podwall.io/v2" with kind "NetworkRule" is not known; known are podwall.io/v1alpha1 NetworkRule, podwall.io/v1alpha1 ClusterNetworkRule, networking.k8s.io/v1 NetworkPolicy, v1 Pod, v1 Namespace, v1 Node and v1 List`,
     ],
     ['text', 'hello', '"hello" is no resource: it needs apiVersion and kind'],
     [

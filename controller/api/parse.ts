@@ -2,6 +2,8 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import { type NamespaceManifest, type NodeManifest, namespace, node, type PodManifest, pod } from './cluster.ts';
 import { FORMAT_WORDS, formats } from './formats.ts';
+import { NETWORK_POLICY_API_VERSION, type NetworkPolicy, networkPolicy } from './network-policy.ts';
+import { checkNetworkPolicy } from './network-policy-checks.ts';
 import {
   API_VERSION,
   type ClusterNetworkRule,
@@ -17,17 +19,26 @@ import {
   type ResourceId,
   toClusterNetworkRule,
   toNamespace,
+  toNetworkPolicy,
   toNetworkRule,
   toNode,
   toPod,
 } from './resources.ts';
-import { checkRule, type Fault } from './rule-checks.ts';
+import { checkRule } from './rule-checks.ts';
+import type { Fault } from './selector-checks.ts';
 
 /** Why a manifest is refused; `resource` is undefined where it does not even say what it is. */
 export type Refusal = { readonly resource: ResourceId | undefined; readonly message: string };
 export type Parsed = { readonly resource: Resource } | { readonly refusals: readonly Refusal[] };
 
-const ajv = new Ajv({ allErrors: true, strict: true, useDefaults: true, verbose: true, formats });
+const ajv = new Ajv({
+  allErrors: true,
+  strict: true,
+  useDefaults: true,
+  verbose: true,
+  allowUnionTypes: true,
+  formats,
+});
 /** As the schemas have it: others are not fit for messages, nor for names of files. */
 const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 const KIND = /^[A-Za-z]{1,63}$/;
@@ -37,9 +48,10 @@ type Reader = (manifest: unknown) => Resource | Fault[];
 const kinds = new Map<string, Reader>([
   [`${API_VERSION} NetworkRule`, reader<NetworkRule>(networkRule, toNetworkRule)],
   [`${API_VERSION} ClusterNetworkRule`, reader<ClusterNetworkRule>(clusterNetworkRule, toClusterNetworkRule)],
-  ['v1 Pod', reader<PodManifest>(pod, toPod)],
-  ['v1 Namespace', reader<NamespaceManifest>(namespace, toNamespace)],
-  ['v1 Node', reader<NodeManifest>(node, toNode)],
+  [`${NETWORK_POLICY_API_VERSION} NetworkPolicy`, withoutNulls(reader<NetworkPolicy>(networkPolicy, toNetworkPolicy))],
+  ['v1 Pod', withoutNulls(reader<PodManifest>(pod, toPod))],
+  ['v1 Namespace', withoutNulls(reader<NamespaceManifest>(namespace, toNamespace))],
+  ['v1 Node', withoutNulls(reader<NodeManifest>(node, toNode))],
 ]);
 const clusterKinds = ['ClusterNetworkRule', 'Namespace', 'Node'];
 
@@ -48,9 +60,25 @@ function reader<Manifest>(schema: object, toResource: (manifest: Manifest) => Re
   return (manifest) => {
     if (!validate(manifest)) return (validate.errors ?? []).map(explain);
     const resource = toResource(manifest);
-    const faults = 'spec' in resource ? checkRule(resource) : [];
+    const faults = faultsOf(resource);
     return faults.length > 0 ? faults : resource;
   };
+}
+
+function faultsOf(resource: Resource): Fault[] {
+  if (resource.kind === 'NetworkPolicy') return checkNetworkPolicy(resource.spec);
+  return 'spec' in resource ? checkRule(resource) : [];
+}
+
+/** To the API server a member that is null is one that is absent; the manifest itself stays as it is. */
+function withoutNulls(read: Reader): Reader {
+  const strip = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(strip);
+    if (!isObject(value)) return value;
+    const present = Object.entries(value).filter(([, member]) => member !== null && member !== undefined);
+    return Object.fromEntries(present.map(([key, member]) => [key, strip(member)]));
+  };
+  return (manifest) => read(strip(manifest));
 }
 
 /** The manifests of a List, or the one that it is. */

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { canonicalAddress, parseAddress } from '../addresses/range.ts';
 import type { NamespaceManifest, NodeManifest, PodManifest } from './cluster.ts';
-import type { NamedPorts } from './keyspace.ts';
+import type { NamedPort, NamedPorts } from './keyspace.ts';
+import type { NetworkPolicy, NetworkPolicySpec } from './network-policy.ts';
 import type { ClusterNetworkRule, NetworkRule } from './network-rule.ts';
 
 type Identity = { readonly name: string; readonly uid: string };
@@ -13,13 +14,22 @@ type RuleIdentity = Identity & {
   readonly generation: number | undefined;
 };
 
-export type Rule =
+/** Podwall's own two kinds. */
+export type PodwallRule =
   | (RuleIdentity & { readonly kind: 'NetworkRule'; readonly namespace: string; readonly spec: NetworkRule['spec'] })
   | (RuleIdentity & {
       readonly kind: 'ClusterNetworkRule';
       readonly namespace: '';
       readonly spec: ClusterNetworkRule['spec'];
     });
+
+export type NetworkPolicyResource = RuleIdentity & {
+  readonly kind: 'NetworkPolicy';
+  readonly namespace: string;
+  readonly spec: NetworkPolicySpec;
+};
+
+export type Rule = PodwallRule | NetworkPolicyResource;
 
 export type Pod = Identity & {
   readonly kind: 'Pod';
@@ -49,13 +59,19 @@ export const DEFAULT_NAMESPACE = 'default';
 /** Every namespace has it, whether or not its manifest says so. */
 export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
-export function toNetworkRule({ metadata, spec }: NetworkRule): Rule {
+export function toNetworkRule({ metadata, spec }: NetworkRule): PodwallRule {
   const id = { kind: 'NetworkRule', namespace: metadata.namespace ?? DEFAULT_NAMESPACE, name: metadata.name } as const;
   return { ...id, uid: metadata.uid ?? stableUid(id), generation: metadata.generation, spec };
 }
 
-export function toClusterNetworkRule({ metadata, spec }: ClusterNetworkRule): Rule {
+export function toClusterNetworkRule({ metadata, spec }: ClusterNetworkRule): PodwallRule {
   const id = { kind: 'ClusterNetworkRule', namespace: '', name: metadata.name } as const;
+  return { ...id, uid: metadata.uid ?? stableUid(id), generation: metadata.generation, spec };
+}
+
+export function toNetworkPolicy({ metadata, spec }: NetworkPolicy): NetworkPolicyResource {
+  const namespace = metadata.namespace ?? DEFAULT_NAMESPACE;
+  const id = { kind: 'NetworkPolicy', namespace, name: metadata.name } as const;
   return { ...id, uid: metadata.uid ?? stableUid(id), generation: metadata.generation, spec };
 }
 
@@ -86,14 +102,23 @@ export function toNode({ metadata, status }: NodeManifest): Node {
   return { ...id, uid: metadata.uid ?? stableUid(id), ips: [...new Set(ips.map(canonicalAddress))] };
 }
 
-function namedPorts(spec: PodManifest['spec']): NamedPorts {
-  const ports = (spec?.containers ?? []).flatMap((container) => container.ports ?? []);
-  const named = ports.flatMap(({ name, containerPort, protocol }) => {
-    if (name === undefined || protocol === 'SCTP') return [];
-    return [[name, { protocol: protocol === 'UDP' ? 'udp' : 'tcp', port: containerPort }] as const];
-  });
-  return Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)));
+/** Of containers, and of init containers that go on beside them (sidecars). */
+function namedPorts({ containers = [], initContainers = [] }: NonNullable<PodManifest['spec']> = {}): NamedPorts {
+  const sidecars = initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const byName = new Map<string, NamedPort[]>();
+  for (const { name, containerPort: port, protocol } of [...containers, ...sidecars].flatMap(
+    ({ ports = [] }) => ports,
+  )) {
+    if (name === undefined) continue;
+    const ports = byName.get(name) ?? [];
+    const known = { protocol: PROTOCOLS[protocol], port };
+    if (!ports.some((other) => other.protocol === known.protocol && other.port === port)) ports.push(known);
+    byName.set(name, ports);
+  }
+  return Object.fromEntries([...byName].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+const PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const;
 
 /** The same for the same kind, namespace and name, in the form of a UUID (RFC 9562, version 8: the maker's own). */
 function stableUid({ kind, namespace, name }: ResourceId): string {

@@ -1,20 +1,20 @@
 // What the schema of a rule can't say: fields that exclude or need each other, and ends of ranges in their order.
 import { contains, mappedIpv4, parseCidr, parseEnds } from '../addresses/range.ts';
 import { parsePort } from './formats.ts';
-import type { LabelSelector, Peer } from './network-rule.ts';
-import type { Rule } from './resources.ts';
-
-/** Where in the resource, and what is wrong there, in words. */
-export type Fault = { readonly path: string; readonly message: string };
+import type { Peer } from './network-rule.ts';
+import type { PodwallRule } from './resources.ts';
+import { checkSelector, type Fault } from './selector-checks.ts';
 
 type Direction = 'egress' | 'ingress';
-type RuleEntry = NonNullable<Rule['spec']['egress']>[number] | NonNullable<Rule['spec']['ingress']>[number];
+type RuleEntry =
+  | NonNullable<PodwallRule['spec']['egress']>[number]
+  | NonNullable<PodwallRule['spec']['ingress']>[number];
 
 const PEER_KINDS = ['ip', 'ipRange', 'cidr', 'fqdn', 'node', 'any'] as const;
 /** Peers whose container ports have names that the controller knows. */
 const hasContainerPorts = (peer: Peer): boolean => 'podSelector' in peer || 'namespaceSelector' in peer;
 
-export function checkRule({ kind, spec }: Rule): Fault[] {
+export function checkRule({ kind, spec }: PodwallRule): Fault[] {
   const entries = [...located('egress', spec.egress), ...located('ingress', spec.ingress)];
   return [
     ...checkSelector('spec.selector', spec.selector),
@@ -120,17 +120,6 @@ function checkPeer(path: string, direction: Direction, peer: Peer): Fault[] {
     ...checkSelector(`${path}.podSelector`, peer.podSelector),
     ...checkSelector(`${path}.namespaceSelector`, peer.namespaceSelector),
   ];
-}
-
-/** As the API server checks metav1.LabelSelector. */
-function checkSelector(path: string, selector: LabelSelector | undefined): Fault[] {
-  return (selector?.matchExpressions ?? []).flatMap(({ operator, values }, index) => {
-    const at = `${path}.matchExpressions[${index}]`;
-    const needsValues = operator === 'In' || operator === 'NotIn';
-    if (needsValues && (values ?? []).length === 0) return [{ path: at, message: `${operator} needs values` }];
-    if (!needsValues && (values ?? []).length > 0) return [{ path: at, message: `${operator} takes no values` }];
-    return [];
-  });
 }
 
 const quoted = (text: string): string => JSON.stringify(text);

@@ -22,7 +22,7 @@ const object = (properties: Readonly<Record<string, object>>, optional: Readonly
   properties: { ...properties, ...optional },
 });
 
-const port = object({ protocol: { enum: ['tcp', 'udp'] }, port: count });
+const namedPorts = mapOf({ type: 'array', items: object({ protocol: { enum: ['tcp', 'udp', 'sctp'] }, port: count }) });
 
 const threat = object({
   time: text,
@@ -91,7 +91,7 @@ export const readPublishedResource = reader<PublishedResource>(
 );
 
 export const readPublishedWorkload = reader<PublishedWorkload>(
-  object({ uid: text, namespace: text, name: text, resources: texts, ports: mapOf(port) }),
+  object({ uid: text, namespace: text, name: text, resources: texts, ports: namedPorts }),
 );
 
-export const readGroupMember = reader<GroupMember>(object({ ips: texts, ports: mapOf(port) }));
+export const readGroupMember = reader<GroupMember>(object({ ips: texts, ports: namedPorts }));

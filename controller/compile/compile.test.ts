@@ -1,63 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { keys, type PublishedResource, type PublishedRule } from '../api/keyspace.ts';
-import { parseManifest } from '../api/parse.ts';
 import type { Resource } from '../api/resources.ts';
 import { declare } from '../sources/declared.ts';
-import { compile } from './compile.ts';
 import { countGenerations } from './generations.ts';
-import { takeInventory } from './inventory.ts';
+import { API, at, clusterRule, compiled, namespace, node, pod, resource, rule } from './test-cluster.ts';
 
-function resource(manifest: object): Resource {
-  const parsed = parseManifest(manifest);
-  assert.ok('resource' in parsed, JSON.stringify(parsed));
-  return parsed.resource;
-}
-
-const API = 'podwall.io/v1alpha1';
-const rule = (name: string, spec: object, namespace = 'shop') =>
-  resource({
-    apiVersion: API,
-    kind: 'NetworkRule',
-    metadata: { name, namespace, uid: name },
-    spec: { selector: {}, ...spec },
-  });
-const clusterRule = (name: string, spec: object) =>
-  resource({
-    apiVersion: API,
-    kind: 'ClusterNetworkRule',
-    metadata: { name, uid: name },
-    spec: { selector: {}, ...spec },
-  });
-const pod = (
-  name: string,
-  labels: object,
-  parts: { namespace?: string; node?: string; ips?: string[]; spec?: object; phase?: string } = {},
-) =>
-  resource({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace: parts.namespace ?? 'shop', uid: name, labels },
-    spec: { nodeName: parts.node ?? 'n1', ...parts.spec },
-    status: { podIPs: (parts.ips ?? []).map((ip) => ({ ip })), ...(parts.phase ? { phase: parts.phase } : {}) },
-  });
-const namespace = (name: string, labels: object) =>
-  resource({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
-const node = (name: string, ...addresses: string[]) =>
-  resource({
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: { name, uid: name },
-    status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
-  });
-
-function compiled(resources: Resource[], reported: Record<string, string[]> = {}) {
-  const { rules, pods, namespaces, nodes } = declare(resources, [], true);
-  const generations = countGenerations(rules, new Map());
-  return compile(rules, generations, takeInventory(pods, namespaces, nodes, new Map(Object.entries(reported)))).entries;
-}
-
-const at = (entries: ReadonlyMap<string, string>, key: string) => JSON.parse(entries.get(key) ?? 'null');
 const published = (resources: Resource[], uid: string): PublishedResource => at(compiled(resources), keys.rules(uid));
 const rulesOf = (spec: object): readonly PublishedRule[] => published([rule('r', spec)], 'r').rules;
 const peersOf = (...to: object[]) => rulesOf({ egress: [{ name: 'a', action: 'Allow', to }] }).map((entry) => entry.to);
@@ -235,7 +183,7 @@ describe('a group has for members', () => {
     const key = [...entries.keys()].find((one) => one.startsWith(keys.groupsPrefix)) ?? '';
     assert.deepEqual(at(entries, key), {
       ips: ['10.0.0.1', '2001:db8::1'],
-      ports: { dns: { protocol: 'udp', port: 53 }, http: { protocol: 'tcp', port: 8080 } },
+      ports: { dns: [{ protocol: 'udp', port: 53 }], http: [{ protocol: 'tcp', port: 8080 }] },
     });
   });
 });

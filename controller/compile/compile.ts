@@ -52,8 +52,8 @@ export function compile(
 /** Whom a rule is for. */
 function scopeOf(rule: Rule): PodScope {
   return {
-    namespace: rule.kind === 'NetworkRule' ? rule.namespace : undefined,
+    namespace: rule.kind === 'ClusterNetworkRule' ? undefined : rule.namespace,
     namespaceSelector: rule.kind === 'ClusterNetworkRule' ? (rule.spec.namespaceSelector ?? {}) : {},
-    podSelector: rule.spec.selector,
+    podSelector: rule.kind === 'NetworkPolicy' ? (rule.spec.podSelector ?? {}) : rule.spec.selector,
   };
 }

@@ -21,7 +21,7 @@ export type Situation = {
   readonly now: string;
 };
 
-const RULE_KINDS = ['NetworkRule', 'ClusterNetworkRule'];
+const RULE_KINDS = ['NetworkRule', 'ClusterNetworkRule', 'NetworkPolicy'];
 
 export class StatusBoard {
   readonly #files: StatusFiles;

@@ -2,6 +2,7 @@
 // where it turned.
 import { readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { NETWORK_POLICY_API_VERSION } from '../api/network-policy.ts';
 import { API_VERSION } from '../api/network-rule.ts';
 import type { ResourceId } from '../api/resources.ts';
 import { type Condition, type NetworkRuleStatus, STATUS_SUFFIX } from '../api/status.ts';
@@ -111,17 +112,24 @@ export class StatusFiles implements AsyncDisposable {
   }
 }
 
-/** `shop.checkout.status.yaml`; `_cluster.checkout.status.yaml` for a cluster resource: no namespace begins with `_`. */
-export const statusFile = ({ namespace, name }: ResourceId): string =>
-  `${namespace === '' ? '_cluster' : namespace}.${name}${STATUS_SUFFIX}`;
+/**
+ * `shop.checkout.status.yaml`; `_cluster.checkout.status.yaml` for a cluster resource, and
+ * `_networkpolicy.shop.checkout.status.yaml`, as a rule may have the same name: no namespace begins with `_`.
+ */
+export function statusFile({ kind, namespace, name }: ResourceId): string {
+  const prefix = kind === 'NetworkPolicy' ? '_networkpolicy.' : '';
+  return `${prefix}${namespace === '' ? '_cluster' : namespace}.${name}${STATUS_SUFFIX}`;
+}
 
 /** What differs where a condition turned. */
 const turns = (conditions: readonly Condition[]): string =>
   JSON.stringify(conditions.map(({ type, status, observedGeneration }) => [type, status, observedGeneration]));
 
+const apiVersionOf = (kind: string): string => (kind === 'NetworkPolicy' ? NETWORK_POLICY_API_VERSION : API_VERSION);
+
 function formatStatus({ id: { kind, namespace, name }, status }: ResourceStatus): string {
   const metadata = { name, ...(namespace === '' ? {} : { namespace }), generation: status.observedGeneration };
-  return formatYaml({ apiVersion: API_VERSION, kind, metadata, status });
+  return formatYaml({ apiVersion: apiVersionOf(kind), kind, metadata, status });
 }
 
 /** Undefined for a file that is no status of ours: it is left alone. */
@@ -131,10 +139,12 @@ function readConditions(file: string, text: string): readonly Condition[] | unde
   // Our own earlier writing; anything else fails the look at its members.
   const manifest = document.value as {
     apiVersion?: unknown;
+    kind?: string;
     metadata?: { name?: string; namespace?: string };
     status?: { conditions?: readonly Condition[] };
   };
+  const { kind = '' } = manifest;
   const { name = '', namespace = '' } = manifest.metadata ?? {};
-  const isOurs = manifest.apiVersion === API_VERSION && statusFile({ kind: '', namespace, name }) === file;
+  const isOurs = manifest.apiVersion === apiVersionOf(kind) && statusFile({ kind, namespace, name }) === file;
   return isOurs && Array.isArray(manifest.status?.conditions) ? manifest.status.conditions : undefined;
 }

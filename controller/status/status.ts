@@ -1,5 +1,6 @@
 // The status of one rule: pure, from the rule, the pods it selects and what agents report.
 import { DEFAULT_RULE, MAX_THREATS, type PublishedResource } from '../api/keyspace.ts';
+import { networkPolicyRules } from '../api/network-policy.ts';
 import type { Pod, Rule } from '../api/resources.ts';
 import { CONDITION, type Condition, type NetworkRuleStatus, type RuleHits } from '../api/status.ts';
 import { addCounts, NO_THREATS, sumHits } from '../reports/counters.ts';
@@ -30,7 +31,7 @@ export function computeStatus(input: StatusInput): NetworkRuleStatus {
       withTime(acceptedCondition(generation, refusals), before, now),
       withTime(programmedCondition(generation, survey), before, now),
     ],
-    mode: rule.spec.mode,
+    mode: rule.kind === 'NetworkPolicy' ? 'Protect' : rule.spec.mode,
     workloads: { desired: pods.length, programmed: survey.programmed.length },
     nodes: { desired: survey.nodes.length, programmed: survey.programmedNodes.length },
     rules: ruleHits(rule, reports),
@@ -86,13 +87,17 @@ function withTime(condition: Untimed, before: readonly Condition[], now: string)
   return { ...condition, lastTransitionTime: last?.status === condition.status ? last.lastTransitionTime : now };
 }
 
-function ruleHits({ uid, spec }: Rule, reports: ReportBook): RuleHits[] {
-  const sums = sumHits(reports.hits.get(uid)?.values() ?? []);
-  const names = [...(spec.egress ?? []), ...(spec.ingress ?? [])].map(({ name }) => name);
-  return [...names, DEFAULT_RULE].map((name) => {
+function ruleHits(rule: Rule, reports: ReportBook): RuleHits[] {
+  const sums = sumHits(reports.hits.get(rule.uid)?.values() ?? []);
+  return [...ruleNames(rule), DEFAULT_RULE].map((name) => {
     const { hits, lastHit } = sums.get(name) ?? { hits: 0, lastHit: '' };
     return { name, hits, ...(lastHit === '' ? {} : { lastHit }) };
   });
+}
+
+function ruleNames({ kind, spec }: Rule): string[] {
+  const rules = kind === 'NetworkPolicy' ? networkPolicyRules(spec) : [...(spec.egress ?? []), ...(spec.ingress ?? [])];
+  return rules.map(({ name }) => name);
 }
 
 function threatsOf(uid: string, reports: ReportBook): NetworkRuleStatus['threats'] {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describe as describeResource } from '../../api/resources.ts';
 import { openLog } from '../../log.ts';
 import type { Declared } from '../declared.ts';
 import { FolderSource } from './folder-source.ts';
@@ -93,6 +94,24 @@ describe('a folder', { concurrency: true }, () => {
       ['shop'],
     );
     assert.equal(folder.declared?.isComplete, true);
+  });
+
+  it('declares NetworkPolicies, and namespaces with their labels', async () => {
+    const metadata = 'metadata: {name: web, namespace: shop}';
+    await using folder = await Followed.open({
+      'rule.yaml': rule('web'),
+      'policy.yaml': `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n${metadata}\nspec: {podSelector: {}}`,
+      'shop.yaml': 'apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}',
+    });
+    assert.deepEqual(folder.refusals(), []);
+    assert.deepEqual(folder.declared?.rules.map(describeResource).sort(), [
+      'NetworkPolicy shop/web',
+      'NetworkRule shop/web',
+    ]);
+    assert.deepEqual(
+      folder.declared?.namespaces.map(({ labels }) => labels),
+      [{ team: 'a', 'kubernetes.io/metadata.name': 'shop' }],
+    );
   });
 
   it('is followed as files are added, changed and deleted', async () => {

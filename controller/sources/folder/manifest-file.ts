@@ -45,8 +45,7 @@ function readManifest(manifest: unknown): ManifestFile {
   const parsed = parseManifest(manifest);
   if ('refusals' in parsed) return { resources: [], refusals: parsed.refusals };
   const { resource } = parsed;
-  const isRule = resource.kind === 'NetworkRule' || resource.kind === 'ClusterNetworkRule';
-  const fault = isRule ? sizeFault(resource) : undefined;
+  const fault = 'spec' in resource ? sizeFault(resource) : undefined;
   if (fault) return { resources: [], refusals: [{ resource, message: `${describe(resource)}: ${fault}` }] };
   return { resources: [resource], refusals: [] };
 }
