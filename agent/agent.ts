@@ -12,6 +12,7 @@ import type { EtcdOptions } from './store/session.ts';
 import { Store } from './store/store.ts';
 import { WorkloadLinks } from './workloads/links.ts';
 import { NamespaceFile } from './workloads/netns-file.ts';
+import { NodeAddresses } from './workloads/node-addresses.ts';
 
 /** Changes that come together are computed together. */
 const DEBOUNCE_MS = 20;
@@ -35,6 +36,7 @@ export class Agent implements AsyncDisposable {
   readonly #file: NamespaceFile;
   readonly #store: Store;
   readonly #targets = new Targets();
+  readonly #nodeAddresses: NodeAddresses;
   #snapshot: Snapshot | undefined;
   #debounce: NodeJS.Timeout | undefined;
 
@@ -64,6 +66,7 @@ export class Agent implements AsyncDisposable {
     });
     this.#reporter = new Reporter(options.node, log, this.#enforcement, () => this.#connection);
     this.#links = new WorkloadLinks(log, () => this.#changed());
+    this.#nodeAddresses = new NodeAddresses(() => this.#changed());
     this.#file = new NamespaceFile(
       options.workloadsPath,
       log,
@@ -85,6 +88,7 @@ export class Agent implements AsyncDisposable {
     clearTimeout(this.#debounce);
     this.#file[Symbol.dispose]();
     this.#links[Symbol.dispose]();
+    this.#nodeAddresses[Symbol.dispose]();
     this.#names[Symbol.dispose]();
     this.#enforcement[Symbol.dispose]();
     await this.#connection[Symbol.asyncDispose]();
@@ -100,7 +104,10 @@ export class Agent implements AsyncDisposable {
   }
 
   #recompute(): void {
-    const { targets, problems } = this.#targets.update(this.#links.workloads(), this.#snapshot);
+    const { targets, problems } = this.#targets.update(this.#links.workloads(), {
+      snapshot: this.#snapshot,
+      nodeIps: this.#nodeAddresses.read(),
+    });
     this.#enforcement.setTargets(new Map(targets.map(({ target }) => [target.mac, target])));
     this.#followNames();
     this.#reporter.setProblem('interfaces', [...this.#links.problems(), ...problems].join('; ') || undefined);

@@ -14,6 +14,7 @@ const workload = (change: Partial<WorkloadIdentity> = {}): WorkloadIdentity => (
   mac: MAC,
   ips: ['192.168.1.100', 'fe80::1'],
   ports: {},
+  nodeIps: [],
   ...change,
 });
 const DUAL_STACK = workload({ ips: ['192.168.1.100', '2001:db8::100', 'fe80::1'] });
@@ -179,6 +180,91 @@ describe('the policy of a workload', () => {
   });
 });
 
+describe('a NetworkPolicy below other resources', () => {
+  const policy = (change: Partial<PublishedResource> = {}) =>
+    resource({ uid: 'np', kind: 'NetworkPolicy', tier: 300, priority: 0, directions: ['ingress'], ...change });
+  const allow = rule({ direction: 'ingress', from: 'nv.ip.10.0.0.1' });
+  const cases: [what: string, resources: PublishedResource[], action: number, of: ComputedPolicy['defaultOf']][] = [
+    ['denies what no policy allows', [policy()], 2, { ingress: 'np' }],
+    [
+      'denies it also where a rule’s default action would allow it',
+      [resource({ directions: ['ingress'], defaultAction: 'allow' }), policy()],
+      2,
+      { ingress: 'np' },
+    ],
+    [
+      'denies it also where a rule in Discover would let it pass',
+      [resource({ directions: ['ingress'], mode: 'Discover' }), policy()],
+      2,
+      { ingress: 'np' },
+    ],
+    [
+      'leaves it to a rule whose default action denies it too',
+      [resource({ directions: ['ingress'] }), policy()],
+      2,
+      { ingress: 'u1' },
+    ],
+  ];
+  for (const [what, resources, action, of] of cases)
+    it(what, () => {
+      const computed = computePolicy(workload(), resources, new Map());
+      assert.deepEqual([computed.policy?.defact, computed.defaultOf], [action, of]);
+    });
+
+  it('does not touch the default action of the other direction', () => {
+    const computed = computePolicy(workload(), [resource({ defaultAction: 'allow' }), policy()], new Map());
+    assert.deepEqual(computed.defaultOf, { egress: 'u1', ingress: 'np' });
+    assert.equal(computed.policy?.defact, 1);
+    assert.deepEqual(
+      rulesOf(computed).map(({ ingress, action }) => [ingress, action]),
+      [
+        [true, 2],
+        [true, 2],
+      ],
+    );
+  });
+
+  it('allows after the rules of the tiers above, and before their default actions', () => {
+    const deny = rule({ direction: 'ingress', from: 'nv.ip.10.0.0.1', action: 'deny' });
+    const computed = computePolicy(workload(), [resource({ rules: [deny] }), policy({ rules: [allow] })], new Map());
+    assert.deepEqual(
+      rulesOf(computed).map(({ id, action }) => [computed.ruleNames.get(id)?.uid, action]),
+      [
+        ['u1', 2],
+        ['np', 1],
+      ],
+    );
+  });
+
+  it('has no fault where a container port’s name is missing', () => {
+    const named = rule({ direction: 'ingress', ports: 'tcp/web' });
+    assert.deepEqual(computePolicy(workload(), [policy({ rules: [named] })], new Map()).problems, []);
+  });
+});
+
+describe('a workload’s own node', () => {
+  const nodeIps = ['10.0.0.254', '2001:db8::fe'];
+  const systemRules = (change: Partial<PublishedResource>) =>
+    rulesOf(computePolicy(workload({ nodeIps }), [resource(change)], new Map()))
+      .filter(({ id }) => id < 1001)
+      .map(({ id, sip, sipr, dip, proto, action, ingress }) => ({ id, sip, sipr, dip, proto, action, ingress }));
+
+  it('may always open connections to it, before all rules', () => {
+    const shared = { proto: 0, action: 1, ingress: true };
+    const [ipv4 = '', ipv6 = ''] = nodeIps;
+    const deny = rule({ direction: 'ingress', action: 'deny' });
+    assert.deepEqual(systemRules({ rules: [deny] }), [
+      { id: 1, sip: ipv4, sipr: ipv4, dip: '0.0.0.0', ...shared },
+      { id: 2, sip: ipv6, sipr: ipv6, dip: '::', ...shared },
+    ]);
+  });
+  it('needs no rule where ingress is not policed', () => assert.deepEqual(systemRules({ directions: ['egress'] }), []));
+  it('does not change the ids of the rules', () => {
+    const { ruleNames } = computePolicy(workload({ nodeIps }), [resource({ rules: [rule({})] })], new Map());
+    assert.deepEqual([...ruleNames.keys()], [1001]);
+  });
+});
+
 describe('the peers of a rule', () => {
   it('are for ingress the source, and the workload is the destination', () => {
     const [only] = rulesOf(compute([{ direction: 'ingress', from: 'nv.ip.10.0.0.0/8', ports: 'tcp/8080' }]));
@@ -268,7 +354,13 @@ describe('the peers of a rule', () => {
 });
 
 describe('the ports of a rule', () => {
-  const web = { web: { protocol: 'tcp', port: 8080 } } as const;
+  const web = { web: [{ protocol: 'tcp', port: 8080 }] } as const;
+  const dns = {
+    dns: [
+      { protocol: 'udp', port: 53 },
+      { protocol: 'tcp', port: 53 },
+    ],
+  } as const;
   const cases = [
     ['any', workload(), ['0:0-65535']],
     ['tcp/8000-8100,udp/53', workload(), ['6:8000-8100', '17:53-53']],
@@ -276,6 +368,11 @@ describe('the ports of a rule', () => {
     ['icmpv6', workload(), ['58:0-0']],
     ['web', workload({ ports: web }), ['6:8080-8080']],
     ['web,tcp/1', workload(), ['6:1-1']],
+    ['sctp/0-65535', workload(), ['132:0-65535']],
+    ['tcp/web', workload({ ports: web }), ['6:8080-8080']],
+    ['udp/web', workload({ ports: web }), []],
+    ['dns', workload({ ports: dns }), ['17:53-53', '6:53-53']],
+    ['tcp/dns', workload({ ports: dns }), ['6:53-53']],
   ] as const;
   for (const [text, of, expected] of cases)
     it(`for ${text} with container ports ${JSON.stringify(of.ports)} are ${expected.join(', ')}`, () => {
@@ -296,7 +393,7 @@ describe('the ports of a rule', () => {
   it('that have a name are, for egress, each member’s own', () => {
     const members = [
       { ips: ['10.0.0.1'], ports: web },
-      { ips: ['10.0.0.2'], ports: { web: { protocol: 'tcp', port: 9090 } } },
+      { ips: ['10.0.0.2'], ports: { web: [{ protocol: 'tcp', port: 9090 }] } },
       { ips: ['10.0.0.3'], ports: web },
       { ips: ['10.0.0.4'], ports: {} },
     ] as const;

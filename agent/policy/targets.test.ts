@@ -25,7 +25,7 @@ const snapshot = (workloads: readonly PublishedWorkload[], resources: readonly P
 });
 
 function update(targets: Targets, locals: readonly LocalWorkload[], now: Snapshot | undefined): WorkloadTarget {
-  const [first] = targets.update(locals, now).targets;
+  const [first] = targets.update(locals, { snapshot: now, nodeIps: [] }).targets;
   assert(first);
   return first;
 }
@@ -77,7 +77,10 @@ describe('the target of a workload', () => {
   });
 
   it('is missing for a second workload with the same MAC address, in words', () => {
-    const { targets, problems } = new Targets().update([local(), local('twin')], WITH_RULE);
+    const { targets, problems } = new Targets().update([local(), local('twin')], {
+      snapshot: WITH_RULE,
+      nodeIps: [],
+    });
     assert.deepEqual(
       targets.map(({ target }) => target.name),
       ['shop/checkout'],

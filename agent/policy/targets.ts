@@ -17,6 +17,8 @@ export type WorkloadTarget = {
 };
 
 type Inputs = readonly (LocalWorkload | PublishedWorkload | PublishedResource | readonly GroupMember[] | string)[];
+/** What is known besides the workloads: of etcd (undefined before it answered), and of this node. */
+export type Surroundings = { readonly snapshot: Snapshot | undefined; readonly nodeIps: readonly string[] };
 type Known = { readonly inputs: Inputs; readonly result: WorkloadTarget };
 
 /**
@@ -31,7 +33,7 @@ export class Targets {
   /** Workloads whose inputs are the same objects as the last time have the same target object. */
   update(
     locals: readonly LocalWorkload[],
-    snapshot: Snapshot | undefined,
+    { snapshot, nodeIps }: Surroundings,
   ): { readonly targets: readonly WorkloadTarget[]; readonly problems: readonly string[] } {
     const published = new PublishedWorkloads(snapshot?.workloads ?? []);
     const next = new Map<string, Known>();
@@ -40,22 +42,22 @@ export class Targets {
       const { mac } = local.link;
       const same = next.get(mac);
       if (same) problems.push(`${nameOf(local)} has the MAC address of ${same.result.target.name} and is not policed`);
-      else next.set(mac, this.#compute(local, published.find(local), snapshot));
+      else next.set(mac, this.#compute(local, published.find(local), { snapshot, nodeIps }));
     }
     this.#known = next;
     return { targets: [...next.values()].map(({ result }) => result), problems };
   }
 
-  #compute(local: LocalWorkload, published: PublishedWorkload | undefined, snapshot: Snapshot | undefined): Known {
+  #compute(local: LocalWorkload, published: PublishedWorkload | undefined, { snapshot, nodeIps }: Surroundings): Known {
     const known = this.#known.get(local.link.mac);
     const before = known && nameOf(known.result.local) === nameOf(local) ? known : undefined;
     const uid = published?.uid ?? local.uid ?? before?.result.uid;
     const missing = missingOf(published, snapshot);
-    const inputs = inputsOf(local, published, snapshot, missing);
+    const inputs = [...inputsOf(local, published, snapshot, missing), nodeIps.join()];
     if (before && isSame(before.inputs, inputs)) return before;
     const computed =
       published && snapshot && missing === undefined
-        ? computeFor(local, published, snapshot)
+        ? computeFor(local, published, snapshot, nodeIps)
         : before?.result.target.computed;
     const { mac, ips, hostInterface } = local.link;
     const target = { name: nameOf(local), mac, ips, hostInterface, ...(computed && { computed }) };
@@ -69,8 +71,14 @@ export class Targets {
   }
 }
 
-function computeFor(local: LocalWorkload, published: PublishedWorkload, snapshot: Snapshot): ComputedPolicy {
-  const identity = { id: published.uid, mac: local.link.mac, ips: local.link.ips, ports: published.ports };
+function computeFor(
+  local: LocalWorkload,
+  published: PublishedWorkload,
+  snapshot: Snapshot,
+  nodeIps: readonly string[],
+): ComputedPolicy {
+  const { mac, ips } = local.link;
+  const identity = { id: published.uid, mac, ips, ports: published.ports, nodeIps };
   return computePolicy(identity, resourcesOf(published, snapshot), snapshot.groups);
 }
 
