@@ -81,7 +81,8 @@ describe('a difference', () => {
     assert.ok(found?.least);
     t.diagnostic(textOf(found));
     const { before, meanwhile } = found.least;
-    assert.deepEqual([before.length, meanwhile.length], [1, 1]);
+    assert.ok(before.length <= 2, 'a policy, and a name’s addresses where the change is of these');
+    assert.equal(meanwhile.length, 1);
     assert.match(textOf(found), /and its next packet, after these:\n {4}{"ctrl_cfg_/);
   });
 });
