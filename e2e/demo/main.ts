@@ -4,10 +4,11 @@ import { cp, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Lab } from '../lab/lab.ts';
+import { type Say, sayTo } from '../lab/progress.ts';
 import { removeAbandonedLabs, removeKeptLab } from '../lab/removal.ts';
 import { HELP, type Options, parseOptions, UsageError } from './options.ts';
 import { type Outcome, play } from './play.ts';
-import { type Say, type Stage, setStage, WORKLOAD } from './stage.ts';
+import { type Stage, setStage, WORKLOAD } from './stage.ts';
 import { COLOURED, PLAIN, renderSummary, renderTable, renderThreats, summarize } from './table.ts';
 
 const EXIT_CODE = { held: 0, failed: 1, usage: 2 } as const;
@@ -88,11 +89,6 @@ function untilInterrupted(): AbortSignal {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => end.abort(new Interrupted('SIGHUP')));
   return end.signal;
 }
-
-const sayTo = (stream: NodeJS.WriteStream): Say => {
-  const started = performance.now();
-  return (text) => stream.write(`${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s  ${text}\n`);
-};
 
 /** The lab's own folder goes with it. */
 async function copyLogs(lab: Lab): Promise<string> {

@@ -3,6 +3,7 @@ import { DEFAULT_RULE, type Threat } from '@podwall/controller/api/keyspace.ts';
 import type { Command, Completed } from '../lab/command.ts';
 import { Conversation } from '../lab/conversation.ts';
 import { inside } from '../lab/namespace.ts';
+import type { Say } from '../lab/progress.ts';
 import { NO_STATUS, type RuleStatus, withAction } from '../lab/rule-folder.ts';
 import { dnsQuestion } from '../lab/servers/dnsmasq.ts';
 import { mariadbClient, mariadbQuery } from '../lab/servers/mariadb.ts';
@@ -16,7 +17,6 @@ import {
   REDIS_IP,
   RULE,
   RULE_FILE,
-  type Say,
   type Stage,
   TEST_NAME,
   TEST_NAME_IP,

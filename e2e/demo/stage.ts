@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Lab } from '../lab/lab.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { type Podwall, startPodwall } from '../lab/podwall.ts';
+import type { Say } from '../lab/progress.ts';
 import { startDnsmasq } from '../lab/servers/dnsmasq.ts';
 import { startMariadb } from '../lab/servers/mariadb.ts';
 import { startNginx, type WebSite } from '../lab/servers/nginx.ts';
@@ -27,9 +28,6 @@ export const WORKLOAD = {
 export const RULE = { namespace: 'shop', name: 'checkout' } as const;
 export const RULE_FILE = 'checkout.yaml';
 const MANIFESTS = join(import.meta.dirname, 'manifests');
-
-/** Tells people what has just been done. */
-export type Say = (text: string) => void;
 
 export type Network = { readonly workload: Namespace; readonly site: WebSite };
 

@@ -1,0 +1,4 @@
+# What holds a pod’s namespaces open.
+FROM scratch
+COPY pause /pause
+ENTRYPOINT ["/pause"]
