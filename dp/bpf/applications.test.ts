@@ -111,6 +111,22 @@ describe('a rule with applications', () => {
     assert.equal(connection.say('server', 'HTTP/1.1 200 OK\r\n\r\n'), 'drop');
     assert.equal(connection.segment('client', TCP_FLAG.ack), 'drop');
   });
+  it('keeps denying where its entry is pushed out of the table and no socket tells of it', () => {
+    const connection = established(harness.workload({ rules: httpsOnly }));
+    assert.equal(connection.say('client', REQUEST), 'drop');
+    harness.datapath.flows().delete(connection.key);
+    assert.equal(connection.say('client', REQUEST), 'drop');
+    harness.datapath.flows().delete(connection.key);
+    assert.equal(connection.say('server', NONSENSE), 'drop');
+  });
+  it('says nothing of a later connection on the same ports, whose entry is pushed out too', () => {
+    const connection = established(harness.workload({ rules: httpsOnly }));
+    assert.equal(connection.say('client', REQUEST), 'drop');
+    connection.establish();
+    assert.equal(connection.say('client', HELLO), 'pass');
+    harness.datapath.flows().delete(connection.key);
+    assert.equal(connection.say('client', NONSENSE), 'pass');
+  });
   it('judges a new connection on the ports of a denied one anew', () => {
     const connection = established(harness.workload({ rules: httpsOnly }));
     assert.equal(connection.say('client', REQUEST), 'drop');

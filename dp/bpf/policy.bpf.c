@@ -102,7 +102,8 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 		return deny(skb, packet, endpoint, key, flow);
 	}
 	note_tcp(flow, packet, direction);
-	look_at_payload(skb, packet, flow, direction);
+	if (!is_identified(key, flow))
+		look_at_payload(skb, packet, flow, direction);
 	take_told_application(endpoint, key, flow);
 	decide(endpoint, key, flow);
 	keep_application(skb, work, flow);

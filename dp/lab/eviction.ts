@@ -1,21 +1,34 @@
-// For tests: what a full table does, at once. Real floods are in bpf/pressure.test.ts.
-import { denial, flow, flowKey } from '../kernel/abi.gen.ts';
+// For tests: what a full table does, at once. Real floods are in pressure.test.ts.
+import { denial, type FlowKey, flow, flowKey } from '../kernel/abi.gen.ts';
 import { getPinned } from '../kernel/libbpf.ts';
 import { close } from '../kernel/libc.ts';
 import { Table } from '../kernel/table.ts';
+import { PROTOCOL } from '../protocol/values.ts';
 import type { Lab } from './lab.ts';
 
-/** Takes every entry out of tables of a dp's; answers how many there were. */
-export function evict({ pin }: Lab, ...tables: readonly ('flows' | 'denials')[]): number {
-  let count = 0;
-  for (const name of tables) {
-    const fd = getPinned(`${pin}/${name}`);
-    try {
-      const table = name === 'flows' ? new Table(fd, flowKey, flow) : new Table(fd, flowKey, denial);
-      for (const [key] of table.entries()) count += Number(table.delete(key));
-    } finally {
-      close(fd);
-    }
+type TableName = 'flows' | 'denials';
+
+function withTable<T>({ pin }: Lab, name: TableName, use: (table: Table<FlowKey, unknown>) => T): T {
+  const fd = getPinned(`${pin}/${name}`);
+  try {
+    return use(name === 'flows' ? new Table(fd, flowKey, flow) : new Table(fd, flowKey, denial));
+  } finally {
+    close(fd);
   }
-  return count;
+}
+
+/** Takes every entry out of tables of a dp's; answers how many there were. */
+export function evict(lab: Lab, ...tables: readonly TableName[]): number {
+  return tables.reduce(
+    (count, name) =>
+      count + withTable(lab, name, (table) => table.entries().filter(([key]) => table.delete(key)).length),
+    0,
+  );
+}
+
+/** The ports of the workload's side of the TCP connections in the table of flows, and how many entries that has. */
+export function known(lab: Lab): { readonly localPorts: ReadonlySet<number>; readonly entries: number } {
+  const keys = withTable(lab, 'flows', (table) => table.entries().map(([key]) => key));
+  const isTcp = ({ protocol }: FlowKey) => protocol === PROTOCOL.tcp;
+  return { localPorts: new Set(keys.filter(isTcp).map(({ localPort }) => localPort)), entries: keys.length };
 }
