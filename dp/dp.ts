@@ -14,6 +14,7 @@ import { CommandError } from './protocol/errors.ts';
 import { type Parsed, parseCommands } from './protocol/parse.ts';
 import { ERROR_CODE, encodeReport, NO_MAC, type Report } from './protocol/reports.ts';
 import { MAX_COMMAND_BYTES } from './protocol/values.ts';
+import { MemoryRelease } from './release.ts';
 import { unixSeconds } from './reports/clock.ts';
 import { Connections } from './reports/connections.ts';
 import { describe } from './reports/describe.ts';
@@ -54,6 +55,7 @@ export class Dp implements Disposable {
   readonly #hits: HitCounters;
   readonly #connections: Connections;
   readonly #notifier: Notifier | undefined;
+  readonly #release: MemoryRelease;
   #sequence = 0;
   #events = 0;
   #lost = 0;
@@ -76,6 +78,7 @@ export class Dp implements Disposable {
       this.#notifier = stack.use(
         new Notifier(options.notify, (state) => log.debug('ctrl', state, { path: options.notify })),
       );
+    this.#release = stack.use(new MemoryRelease());
     every(stack, EVENTS_MS, () => ring.consume());
     every(stack, PERIOD_MS, () => this.#periodically());
     every(stack, CONNECTIONS_MS, () => this.#reportConnections());
@@ -94,6 +97,7 @@ export class Dp implements Disposable {
   }
 
   #take({ data, bytes, sender }: Command): void {
+    this.#release.worked();
     if (bytes > MAX_COMMAND_BYTES) {
       const message = `a message of ${bytes} bytes; ${MAX_COMMAND_BYTES} are the most`;
       this.#refuse(new CommandError(undefined, ERROR_CODE.tooLarge, message), sender);

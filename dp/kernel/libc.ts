@@ -45,6 +45,7 @@ const mountCall = checked(
 export const setns = checked('int setns(int fd, int type)');
 const mmap = lib.func('void *mmap(void *at, size_t size, int access, int flags, int fd, long offset)');
 const munmap = checked('int munmap(void *at, size_t size)');
+const mallocTrim = lib.func('int malloc_trim(size_t pad)');
 const memcpy = lib.func('void *memcpy(void *to, const void *from, size_t size)');
 
 const EAGAIN = 11;
@@ -99,3 +100,6 @@ export function fillMap(fd: number, bytes: Uint8Array): void {
   memcpy(at, bytes, bytes.length);
   munmap(at, bytes.length);
 }
+
+/** Gives what was freed outside of Node's heap back to the system. */
+export const trimMemory = (): boolean => mallocTrim(0) === 1;

@@ -14,9 +14,10 @@ import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type Report } from '../protocol/reports.ts';
 import { Batches } from './batches.ts';
 import { PolicyTooLarge } from './classifier.ts';
-import { CompiledPolicies } from './compiled-policies.ts';
+import { type Change, CompiledPolicies } from './compiled-policies.ts';
+import type { KeptPolicy } from './kept-policy.ts';
 import { type AddressChange, canonical, Names, nameOfWire, wireName } from './names.ts';
-import { changePolicy, type Policy, type PolicyChange } from './policy.ts';
+import type { PolicyChange } from './policy.ts';
 import type { Workload } from './workload.ts';
 import { Workloads } from './workloads.ts';
 
@@ -105,16 +106,20 @@ export class Engine {
   #changePolicies(change: PolicyChange): Report[] {
     const workloads = change.mac.flatMap((mac) => this.#known('ctrl_cfg_policy', mac));
     this.#makeRoomFor(new Set(change.rules.map(({ fqdn }) => fqdn)).size);
-    const after = new Map<Policy | undefined, { policy?: Policy; blob?: Uint8Array }>();
-    for (const before of new Set(workloads.map(({ policy }) => policy))) {
-      const policy = changePolicy(before, change);
-      after.set(before, policy ? { policy, blob: this.#compiled.compile(policy, before) } : {});
-    }
-    const changed = workloads.map((workload) => ({ workload, ...after.get(workload.policy) }));
-    return changed.map(({ workload, policy, blob }) => {
-      const epoch = this.workloads.enforce(workload, policy, blob);
-      return { kind: 'policyRealized', realized: { mac: workload.mac, epoch, rules: policy?.rules.length ?? 0 } };
+    const after = new Map<KeptPolicy | undefined, Change | undefined>();
+    for (const before of new Set(workloads.map(({ policy }) => policy)))
+      after.set(before, this.#compiled.change(before, change));
+    const changed = workloads.map((workload) => ({ workload, change: after.get(workload.policy) }));
+    const reports = changed.map(({ workload, change: made }): Report => {
+      const epoch = this.workloads.enforce(workload, made?.policy, made?.blob);
+      return { kind: 'policyRealized', realized: { mac: workload.mac, epoch, rules: made?.policy.size ?? 0 } };
     });
+    this.#forgetUnused();
+    return reports;
+  }
+
+  #forgetUnused(): void {
+    this.#compiled.retain(new Set(this.workloads.all().map(({ policy }) => policy)));
   }
 
   /** A name's id, and where it is new, the name in the kernel and the addresses that it has already. */
@@ -133,9 +138,7 @@ export class Engine {
     if (this.names.room >= names) return;
     const workloads = this.workloads.all();
     if (workloads.some(({ state, policy }) => state.policy !== NO_POLICY && !policy)) return;
-    const used = new Set(
-      workloads.flatMap(({ policy }) => policy?.rules.flatMap(({ fqdn = [] }) => fqdn) ?? []).map(canonical),
-    );
+    const used = new Set(workloads.flatMap(({ policy }) => [...(policy?.names ?? [])]));
     for (const name of this.names.sweep((one) => used.has(one))) {
       const key = { wire: wireName(name) };
       const ids = this.names.kernelIds(name);
@@ -151,6 +154,7 @@ export class Engine {
       .find((one) => !one.port && (index === undefined ? one.iface === iface : one.ifindex === index));
     if (!found) throw unknownMac('ctrl_del_mac', `${mac} on ${iface}`);
     this.workloads.remove(mac, found.ifindex);
+    this.#forgetUnused();
   }
 
   #addPort({ netns, iface, epmac }: CommandBody<'ctrl_add_tap_port'>, kind: Port['kind'], queue: number): void {
@@ -207,7 +211,7 @@ export class Engine {
 
 /** A policy of an earlier dp may have any rules. */
 const mayNameHosts = ({ state, policy }: Workload): boolean =>
-  state.policy !== NO_POLICY && (policy === undefined || policy.rules.some(({ fqdn }) => fqdn));
+  state.policy !== NO_POLICY && (policy === undefined || policy.names.size > 0);
 
 const unknownMac = (command: CommandName, which: string): CommandError =>
   new CommandError(

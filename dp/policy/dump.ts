@@ -37,7 +37,8 @@ function workloadLines({ mac, iface, ifindex, port, state, policy }: Workload): 
   if (state.policy === 0) return [`${head}: no policy`];
   const fallback = `default ${ACTIONS[state.defaultAction]}, ${DIRECTIONS[state.directions]}`;
   if (!policy) return [`${head}: ${fallback}, rules from before dp started (the agent sends them again)`];
-  return [`${head}: ${fallback}, ${policy.rules.length} rules`, ...policy.rules.map((rule) => `    ${ruleLine(rule)}`)];
+  const { rules } = policy.unpacked();
+  return [`${head}: ${fallback}, ${rules.length} rules`, ...rules.map((rule) => `    ${ruleLine(rule)}`)];
 }
 
 function tapText(bits: number): string {

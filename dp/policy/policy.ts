@@ -4,6 +4,7 @@ import type { PolicyConfig, PolicyRule } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/reports.ts';
 import { carriesApplications, hasPorts, POLICY_COMMAND, PROTOCOL } from '../protocol/values.ts';
+import { isSameRule } from './rule-equality.ts';
 
 export type Policy = {
   readonly defaultAction: PolicyConfig['defact'];
@@ -18,8 +19,9 @@ export type PolicyChange = Omit<PolicyConfig, 'flag' | 'rules'> & { readonly rul
 const fail = (code: ErrorCode, message: string): CommandError => new CommandError('ctrl_cfg_policy', code, message);
 
 /**
- * The policy after a change; undefined where there is none any more. Throws CommandError: a rule that contradicts
- * itself, an id twice, a change of a policy that is not known.
+ * The policy after a change; undefined where there is none any more. Rules that stay what they are stay the same objects,
+ * and so does the list where all of them do. Throws CommandError: a rule that contradicts itself, an id twice, a change of
+ * a policy that is not known.
  */
 export function changePolicy(current: Policy | undefined, change: PolicyChange): Policy | undefined {
   const isWhole = change.cmd === POLICY_COMMAND.add || (change.cmd === POLICY_COMMAND.del && change.rules.length === 0);
@@ -33,12 +35,27 @@ export function changePolicy(current: Policy | undefined, change: PolicyChange):
   const base = change.cmd === POLICY_COMMAND.mod && current ? current.rules : [];
   const byId = new Map([...base, ...change.rules].map((rule) => [rule.id, rule]));
   const rules = [...byId.values()].sort((a, b) => a.id - b.id);
-  return { defaultAction: change.defact, directions: change.dir, rules };
+  return { defaultAction: change.defact, directions: change.dir, rules: asBefore(current?.rules ?? [], rules) };
+}
+
+/** An agent sends all again after it was away: what is the same is told by that it is the same object. Both are in order of id. */
+function asBefore(before: readonly PolicyRule[], rules: readonly PolicyRule[]): readonly PolicyRule[] {
+  let at = 0;
+  let kept = 0;
+  const after = rules.map((rule) => {
+    while ((before[at]?.id ?? rule.id) < rule.id) at += 1;
+    const same = before[at];
+    if (!same || (same !== rule && !isSameRule(same, rule))) return rule;
+    kept += 1;
+    return same;
+  });
+  return kept === before.length && kept === after.length ? before : after;
 }
 
 function without(current: Policy, removed: readonly PolicyRule[]): Policy {
   const ids = new Set(removed.map(({ id }) => id));
-  return { ...current, rules: current.rules.filter(({ id }) => !ids.has(id)) };
+  const rules = current.rules.filter(({ id }) => !ids.has(id));
+  return rules.length === current.rules.length ? current : { ...current, rules };
 }
 
 function checkRules(rules: readonly PolicyRule[]): void {

@@ -3,7 +3,8 @@ import type { PolicyRule } from '../protocol/commands.ts';
 import { parseCommands } from '../protocol/parse.ts';
 import { ACTION, BATCH_FLAG, DIRECTION, POLICY_COMMAND, PROTOCOL } from '../protocol/values.ts';
 import { CompiledPolicies } from './compiled-policies.ts';
-import { changePolicy, type Policy } from './policy.ts';
+import type { KeptPolicy } from './kept-policy.ts';
+import type { PolicyChange } from './policy.ts';
 
 /** It ends with what it is at then. */
 const WARM_UP_MS = 100;
@@ -14,25 +15,25 @@ const CHANGES = 6;
 export function warmUp(): void {
   const end = performance.now() + WARM_UP_MS;
   const compiled = new CompiledPolicies(() => 1, 0);
-  let policy: Policy | undefined;
+  let policy: KeptPolicy | undefined;
   for (let round = 0; performance.now() < end; round++) {
     const rules = Array.from({ length: RULES }, (_, i) => syntheticRule(i, round));
     for (let change = 0; change <= CHANGES && performance.now() < end; change++) {
-      const before = policy;
-      policy = changed(before, change === 0 ? rules : [syntheticRule(change * 100, round + change)]);
-      if (policy) compiled.compile(policy, before);
+      const given = parsed(change === 0 ? rules : [syntheticRule(change * 100, round + change)]);
+      policy = given && compiled.change(policy, given)?.policy;
+      compiled.retain(new Set([policy]));
     }
   }
 }
 
 /** By a datagram, as it comes from the agent. */
-function changed(policy: Policy | undefined, rules: readonly PolicyRule[]): Policy | undefined {
+function parsed(rules: readonly PolicyRule[]): PolicyChange | undefined {
   const cmd = rules.length > 1 ? POLICY_COMMAND.add : POLICY_COMMAND.mod;
   const header = { cmd, flag: BATCH_FLAG.start | BATCH_FLAG.end, defact: ACTION.deny, dir: DIRECTION.both };
   const body = { ...header, mac: ['02:00:00:00:00:01'], rules };
-  const [parsed] = parseCommands(Buffer.from(JSON.stringify({ ctrl_cfg_policy: body })));
-  if (!parsed || 'error' in parsed || parsed.command.name !== 'ctrl_cfg_policy') return policy;
-  return changePolicy(policy, { ...parsed.command.body, rules: parsed.command.body.rules ?? [] });
+  const [given] = parseCommands(Buffer.from(JSON.stringify({ ctrl_cfg_policy: body })));
+  if (!given || 'error' in given || given.command.name !== 'ctrl_cfg_policy') return undefined;
+  return { ...given.command.body, rules: given.command.body.rules ?? [] };
 }
 
 /** Addresses alone and ranges across each other, one port or many: as rules may be. */

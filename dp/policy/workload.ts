@@ -4,7 +4,7 @@ import { macBytes } from '../kernel/address.ts';
 import { NO_POLICY } from '../kernel/slots.ts';
 import type { Port } from '../ports/ports.ts';
 import { ACTION, DIRECTION } from '../protocol/values.ts';
-import type { Policy } from './policy.ts';
+import type { KeptPolicy } from './kept-policy.ts';
 
 const MAX_U32 = 0xffffffff;
 
@@ -18,7 +18,7 @@ export type Workload = {
   /** As it is in the kernel. */
   state: Endpoint;
   /** Undefined where it has none, or where an earlier dp put it in force. */
-  policy: Policy | undefined;
+  policy: KeptPolicy | undefined;
   /** That it may open connections from, of the families that `state` names. */
   addresses: ReadonlySet<string>;
 };

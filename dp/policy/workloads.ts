@@ -7,8 +7,8 @@ import { interfaceName } from '../kernel/libc.ts';
 import { namespaceBehind } from '../kernel/link-namespace.ts';
 import { NO_POLICY, PolicySlots } from '../kernel/slots.ts';
 import { hasMac, isPortId, type Port, type Ports } from '../ports/ports.ts';
+import type { KeptPolicy } from './kept-policy.ts';
 import { Listeners } from './listeners.ts';
-import type { Policy } from './policy.ts';
 import {
   familiesOf,
   INTERFACE_ITSELF,
@@ -190,22 +190,24 @@ export class Workloads {
   }
 
   /**
-   * Puts a policy in force for a workload in one step: the packet after it meets the whole of it. Undefined: none.
+   * Puts a policy in force for a workload in one step: the packet after it meets the whole of it. Undefined: none. Without a
+   * blob its rules are those in force, and only the rest of it may differ.
    * Answers the new epoch. Throws where the kernel refuses; what was in force stays.
    */
-  enforce(workload: Workload, policy: Policy | undefined, blob: Uint8Array | undefined): number {
-    const index = blob ? this.#slots.take(blob) : NO_POLICY;
+  enforce(workload: Workload, policy: KeptPolicy | undefined, blob: Uint8Array | undefined): number {
+    const before = workload.state.policy;
+    const isKept = policy !== undefined && blob === undefined;
+    const index = blob ? this.#slots.take(blob) : isKept ? before : NO_POLICY;
     const epoch = nextEpoch(workload);
     const { defaultAction, directions } = policy ?? UNPOLICED;
-    const before = workload.state.policy;
     try {
       this.#write(workload, { ...workload.state, policy: index, epoch, revision: epoch, defaultAction, directions });
     } catch (error) {
-      this.#slots.release(index);
+      if (!isKept) this.#slots.release(index);
       throw error;
     }
     workload.policy = policy;
-    this.#slots.release(before);
+    if (!isKept) this.#slots.release(before);
     return epoch;
   }
 
