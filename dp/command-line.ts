@@ -21,6 +21,7 @@ Enforces the policies that an agent sends, in the kernel. What it has put in for
   -h, --help          this text
   -V, --version       the version
 
+NODE_COMPILE_CACHE says where compiled code is kept (default /var/cache/podwall).
 SIGUSR1 prints every workload, its policy and the table of names to the log. SIGTERM and SIGINT stop dp.
 `;
 export class UsageError extends Error {
