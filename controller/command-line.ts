@@ -11,7 +11,12 @@ export const HELP = `Usage: podwall-controller --etcd URL --source DIR [options]
 Reads rules, pods, namespaces and nodes from a folder of YAML, publishes to etcd what the agents on the nodes are to
 enforce, and writes what they report to one status file a rule. Follows the folder until it is stopped.
 
-  --etcd URL         etcd's client address, as in http://127.0.0.1:2379
+  --etcd URL         etcd's client address: http://127.0.0.1:2379, or https:// with the three files below
+  --etcd-ca FILE     certificate authority of etcd, PEM
+  --etcd-cert FILE   this controller's certificate for etcd, PEM; its common name is podwall-controller
+  --etcd-key FILE    its key, PEM
+  --etcd-grant       have etcd tell clients apart by their certificates: podwall-agent then reads what is published and
+                     writes reports, and nothing else
   --source DIR       folder of *.yaml and *.yml: NetworkRule, ClusterNetworkRule, NetworkPolicy, Pod, Namespace, Node
   --status-dir DIR   where NAMESPACE.NAME.status.yaml go, _cluster.NAME.status.yaml for a ClusterNetworkRule, and
                      _networkpolicy.NAMESPACE.NAME.status.yaml; the source folder unless told
@@ -26,6 +31,9 @@ const ETCD_URL = 'a URL, as in http://127.0.0.1:2379';
 
 export type Options = {
   readonly etcd: string;
+  /** Paths of PEM files. */
+  readonly etcdTls: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
+  readonly grantsAccess: boolean;
   readonly source: string;
   readonly statusFolder: string;
   readonly logLevel: LogLevel;
@@ -39,7 +47,7 @@ export class UsageError extends Error {
 
 /** `text` is to be printed, and that is all. Throws UsageError. */
 export function readOptions(args: readonly string[]): Options | { readonly text: string } {
-  const { etcd, source, 'status-dir': statusFolder, 'log-level': logLevel, help, version } = readFlags(args);
+  const { etcd, source, 'status-dir': statusFolder, 'log-level': logLevel, help, version, ...rest } = readFlags(args);
   if (help) return { text: HELP };
   if (version) return { text: `${VERSION}\n` };
   if (!etcd) throw new UsageError(`--etcd is missing: give ${ETCD_URL}`);
@@ -54,8 +62,29 @@ export function readOptions(args: readonly string[]): Options | { readonly text:
   }
   const level = LOG_LEVELS.find((known) => known === logLevel);
   if (!level) throw new UsageError(`--log-level ${logLevel} is not known: give one of ${LOG_LEVELS.join(', ')}`);
-  return { etcd, source: resolve(source), statusFolder: resolve(statusFolder || source), logLevel: level };
+  return {
+    etcd,
+    etcdTls: readTls(etcd, rest['etcd-ca'], rest['etcd-cert'], rest['etcd-key']),
+    grantsAccess: readGrant(etcd, rest['etcd-grant']),
+    source: resolve(source),
+    statusFolder: resolve(statusFolder || source),
+    logLevel: level,
+  };
 }
+
+function readTls(etcd: string, ca?: string, cert?: string, key?: string): Options['etcdTls'] {
+  if (!isTls(etcd) && !(ca || cert || key)) return undefined;
+  if (!isTls(etcd)) throw new UsageError(`--etcd ${etcd} is without TLS: give an https:// address, or no certificates`);
+  if (!(ca && cert && key)) throw new UsageError('https needs --etcd-ca, --etcd-cert and --etcd-key: give all three');
+  return { ca, cert, key };
+}
+
+function readGrant(etcd: string, grants: boolean | undefined): boolean {
+  if (grants && !isTls(etcd)) throw new UsageError('--etcd-grant needs certificates: give an https:// address');
+  return grants ?? false;
+}
+
+const isTls = (etcd: string): boolean => etcd.startsWith('https:');
 
 function readFlags(args: readonly string[]) {
   try {
@@ -63,6 +92,10 @@ function readFlags(args: readonly string[]) {
       args: [...args],
       options: {
         etcd: { type: 'string' },
+        'etcd-ca': { type: 'string' },
+        'etcd-cert': { type: 'string' },
+        'etcd-key': { type: 'string' },
+        'etcd-grant': { type: 'boolean' },
         source: { type: 'string' },
         'status-dir': { type: 'string' },
         'log-level': { type: 'string', default: 'info' },

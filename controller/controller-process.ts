@@ -17,23 +17,31 @@ export class ControllerProcess implements AsyncDisposable {
   readonly folder: string;
   readonly lines: LogLine[] = [];
   readonly #etcdUrl: string;
+  readonly #options: readonly string[];
   #child: ChildProcess | undefined;
 
-  private constructor(folder: string, etcdUrl: string) {
+  private constructor(folder: string, etcdUrl: string, options: readonly string[]) {
+    this.#options = options;
     this.folder = folder;
     this.#etcdUrl = etcdUrl;
   }
 
-  static async start(etcdUrl: string, files: Readonly<Record<string, string>>): Promise<ControllerProcess> {
+  /** `options`: further ones of its command line. */
+  static async start(
+    etcdUrl: string,
+    files: Readonly<Record<string, string>>,
+    options: readonly string[] = [],
+  ): Promise<ControllerProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'podwall-controller-'));
-    const controller = new ControllerProcess(folder, etcdUrl);
+    const controller = new ControllerProcess(folder, etcdUrl, options);
     for (const [name, text] of Object.entries(files)) await controller.write(name, text);
     controller.run();
     return controller;
   }
 
   run(): void {
-    const args = [join(import.meta.dirname, 'main.ts'), '--etcd', this.#etcdUrl, '--source', this.folder];
+    const places = ['--etcd', this.#etcdUrl, '--source', this.folder];
+    const args = [join(import.meta.dirname, 'main.ts'), ...places, ...this.#options];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     createInterface({ input: child.stdout }).on('line', (line) => this.lines.push(JSON.parse(line)));
     this.#child = child;

@@ -28,13 +28,13 @@ spec: {nodeName: ${node}}
 const FILES = { 'web.yaml': rule('web'), 'pods.yaml': `${pod('web-1', 'web')}---${pod('db-1', 'db')}` };
 
 async function entriesOf(etcd: Etcd): Promise<Map<string, string>> {
-  using session = new EtcdSession(etcd.url);
+  using session = new EtcdSession(etcd);
   const { entries } = await session.list(ROOT);
   return new Map([...entries].map(([key, { value }]) => [key, value]));
 }
 
 async function report(etcd: Etcd, values: Readonly<Record<string, object | null>>): Promise<void> {
-  using session = new EtcdSession(etcd.url);
+  using session = new EtcdSession(etcd);
   await session.write(
     Object.entries(values).map(([key, value]) =>
       value ? { kind: 'put', key, value: JSON.stringify(value) } : { kind: 'delete', key },
@@ -75,7 +75,7 @@ describe('the controller', { concurrency: true }, () => {
     const web: PublishedWorkload = JSON.parse(before.get(keys.workload('n1', 'web-1')) ?? '');
     assert.deepEqual(web.resources, ['web']);
 
-    using session = new EtcdSession(etcd.url);
+    using session = new EtcdSession(etcd);
     const first = (await session.list(ROOT)).entries;
     await controller.write('web.yaml', rule('web', 'tcp/81'));
     await until(async () => (await portsOf(etcd, 'web')) === 'tcp/81');

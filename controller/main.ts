@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 // podwall-controller: compiles rules to etcd and shows what agents make of them.
+import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './api/keyspace.ts';
 import { type Options, readOptions, UsageError, VERSION } from './command-line.ts';
 import { Mirror } from './etcd/mirror.ts';
+import type { EtcdOptions } from './etcd/session.ts';
 import { type Logger, openLog } from './log.ts';
 import { Reconciler } from './reconcile.ts';
 import { FolderSource } from './sources/folder/folder-source.ts';
@@ -14,14 +16,32 @@ const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 /** The rest is left as it is: etcd and the folder are whole at any time. */
 const SHUTDOWN_MS = 1500;
 
-async function run({ etcd, source, statusFolder }: Options, log: Logger, stop: AbortSignal): Promise<void> {
+async function run(options: Options, log: Logger, stop: AbortSignal): Promise<void> {
+  const { etcd, source, statusFolder } = options;
   for (const folder of new Set([source, statusFolder])) await requireFolder(folder);
   log.info({ version: VERSION, etcd, source, statusFolder }, 'started');
   await using statusFiles = await StatusFiles.open(statusFolder, log);
-  await using mirror = new Mirror(etcd, ROOT, log, (keys) => reconciler.etcdChanged(keys));
+  await using mirror = new Mirror(etcdOptions(options), ROOT, log, (keys) => reconciler.etcdChanged(keys));
   await using reconciler = new Reconciler(mirror, statusFiles, log);
   await using _source = new FolderSource(source, log, (declared) => reconciler.declare(declared));
   if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+}
+
+function etcdOptions({ etcd, etcdTls, grantsAccess }: Options): EtcdOptions {
+  const credentials = etcdTls && {
+    rootCertificate: readPem(etcdTls.ca),
+    certChain: readPem(etcdTls.cert),
+    privateKey: readPem(etcdTls.key),
+  };
+  return { url: etcd, credentials, grantsAccess };
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`${path} can't be read: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 async function requireFolder(path: string): Promise<void> {

@@ -17,28 +17,37 @@ export type EtcdOptions = {
   readonly port?: number;
   /** Kept on dispose if given; else a temporary folder that goes with it. */
   readonly dataDir?: string;
+  /** PEM files: it then speaks TLS alone, with clients whose certificates this authority signed. */
+  readonly tls?: EtcdTls;
 };
+
+export type EtcdTls = { readonly ca: string; readonly cert: string; readonly key: string };
 
 export class Etcd implements AsyncDisposable {
   readonly port: number;
   readonly url: string;
   readonly #peerPort: number;
+  readonly #healthUrl: string;
   readonly #folder: string;
   readonly #dataDir: string;
+  readonly #tls: EtcdTls | undefined;
   #child: ChildProcess | undefined;
 
-  private constructor(port: number, peerPort: number, folder: string, dataDir: string) {
+  private constructor(port: number, ports: { peer: number; health: number }, folder: string, options: EtcdOptions) {
     this.port = port;
-    this.url = `http://127.0.0.1:${port}`;
-    this.#peerPort = peerPort;
+    this.url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
+    this.#healthUrl = `http://127.0.0.1:${ports.health}`;
+    this.#tls = options.tls;
+    this.#peerPort = ports.peer;
     this.#folder = folder;
-    this.#dataDir = dataDir;
+    this.#dataDir = options.dataDir ?? join(folder, 'data');
   }
 
   /** Resolves once it answers; throws with the end of its log if it does not within 15 s. */
-  static async start({ port, dataDir }: EtcdOptions = {}): Promise<Etcd> {
+  static async start(options: EtcdOptions = {}): Promise<Etcd> {
     const folder = await mkdtemp(join(tmpdir(), 'podwall-etcd-'));
-    const etcd = new Etcd(port ?? (await freePort()), await freePort(), folder, dataDir ?? join(folder, 'data'));
+    const ports = { peer: await freePort(), health: await freePort() };
+    const etcd = new Etcd(options.port ?? (await freePort()), ports, folder, options);
     try {
       await etcd.restart();
     } catch (error) {
@@ -65,7 +74,8 @@ export class Etcd implements AsyncDisposable {
         ...['--data-dir', this.#dataDir, '--logger', 'zap', '--log-outputs', log],
         ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
         ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
-        ...['--initial-cluster', `default=${peerUrl}`],
+        ...['--initial-cluster', `default=${peerUrl}`, '--listen-metrics-urls', this.#healthUrl],
+        ...tlsOptions(this.#tls),
         ...['--heartbeat-interval', '20', '--election-timeout', '200'], // ms; alone, it waits for this at a restart
       ],
       { stdio: 'ignore' },
@@ -105,7 +115,7 @@ export class Etcd implements AsyncDisposable {
   async #untilHealthy(child: ChildProcess, log: string): Promise<void> {
     const deadline = Date.now() + READY_TIMEOUT_MS;
     while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
-      const isHealthy = await fetch(`${this.url}/health`, { signal: AbortSignal.timeout(1000) }).then(
+      const isHealthy = await fetch(`${this.#healthUrl}/health`, { signal: AbortSignal.timeout(1000) }).then(
         (response) => response.ok,
         () => false,
       );
@@ -117,7 +127,9 @@ export class Etcd implements AsyncDisposable {
   }
 }
 
-/** A port of 127.0.0.1 that nothing listens on now. */
+const tlsOptions = (tls: EtcdTls | undefined): string[] =>
+  tls ? ['--client-cert-auth', '--trusted-ca-file', tls.ca, '--cert-file', tls.cert, '--key-file', tls.key] : [];
+
 /** Handed out by this process: an etcd that is stopped keeps its port for when it starts again. */
 const handedOut = new Set<number>();
 const PORT_TRIES = 100;

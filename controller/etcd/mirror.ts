@@ -1,14 +1,21 @@
 // A copy in memory of everything under a prefix of etcd, kept up for as long as the process runs, and the way to write.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
-import { type Change, type Entry, EtcdSession, EtcdUnavailableError, type Operation } from './session.ts';
+import {
+  type Change,
+  type Entry,
+  type EtcdOptions,
+  EtcdSession,
+  EtcdUnavailableError,
+  type Operation,
+} from './session.ts';
 
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_MS = 2000;
 const REMINDER_MS = 30_000;
 
 export class Mirror implements AsyncDisposable {
-  readonly #url: string;
+  readonly #etcd: EtcdOptions;
   readonly #prefix: string;
   readonly #log: Logger;
   readonly #changed: (keys: readonly string[]) => void;
@@ -20,8 +27,8 @@ export class Mirror implements AsyncDisposable {
   #session: EtcdSession | undefined;
 
   /** `changed` is called with the keys whose values are other than before, once at each (re)connection also with none. */
-  constructor(url: string, prefix: string, log: Logger, changed: (keys: readonly string[]) => void) {
-    this.#url = url;
+  constructor(etcd: EtcdOptions, prefix: string, log: Logger, changed: (keys: readonly string[]) => void) {
+    this.#etcd = etcd;
     this.#prefix = prefix;
     this.#log = log;
     this.#changed = changed;
@@ -40,9 +47,9 @@ export class Mirror implements AsyncDisposable {
   /** All or none; `changed` is not called for it. Throws EtcdUnavailableError, and then it may have been written or not. */
   async write(operations: readonly Operation[]): Promise<void> {
     const session = this.#session;
-    if (!session) throw new EtcdUnavailableError(this.#url, 'not connected');
+    if (!session) throw new EtcdUnavailableError(this.#etcd.url, 'not connected');
     const revision = await session.write(operations);
-    if (session !== this.#session) throw new EtcdUnavailableError(this.#url, 'the connection was lost meanwhile');
+    if (session !== this.#session) throw new EtcdUnavailableError(this.#etcd.url, 'the connection was lost meanwhile');
     for (const operation of operations) {
       this.#apply({ key: operation.key, value: operation.kind === 'put' ? operation.value : undefined, revision });
       if (operation.kind === 'delete') this.#deleted.set(operation.key, revision);
@@ -61,14 +68,14 @@ export class Mirror implements AsyncDisposable {
     while (!this.#stop.signal.aborted) {
       try {
         await this.#follow(() => {
-          this.#log.info({ etcd: this.#url }, 'etcd connected');
+          this.#log.info({ etcd: this.#etcd.url }, 'etcd connected');
           retryMs = FIRST_RETRY_MS;
           nextWordAt = 0;
         });
       } catch (error) {
         if (this.#stop.signal.aborted) return;
         if (Date.now() >= nextWordAt) {
-          this.#log.warn({ etcd: this.#url, error: messageOf(error) }, 'etcd unavailable, trying on');
+          this.#log.warn({ etcd: this.#etcd.url, error: messageOf(error) }, 'etcd unavailable, trying on');
           nextWordAt = Date.now() + REMINDER_MS;
         }
       }
@@ -78,7 +85,8 @@ export class Mirror implements AsyncDisposable {
   }
 
   async #follow(connected: () => void): Promise<never> {
-    using session = new EtcdSession(this.#url);
+    using session = new EtcdSession(this.#etcd);
+    if (this.#etcd.grantsAccess) await session.grantAccess();
     const { entries, revision } = await session.list(this.#prefix);
     const before = this.#entries;
     this.#entries = entries;

@@ -1,6 +1,15 @@
 // One connection to etcd for as long as it is whole: lists a prefix, watches it from there, writes transactions.
 import { once } from 'node:events';
-import { Etcd3, type IKeyValue, type IRangeResponse, type IRequestOp, type IWatchResponse, Range } from 'etcd3';
+import {
+  Etcd3,
+  type IKeyValue,
+  type IOptions,
+  type IRangeResponse,
+  type IRequestOp,
+  type IWatchResponse,
+  Range,
+} from 'etcd3';
+import { grantAccess } from './access.ts';
 
 const CALL_TIMEOUT_MS = 5000;
 const PAGE_KEYS = 1000;
@@ -14,6 +23,14 @@ const grpcOptions = {
   'grpc.max_reconnect_backoff_ms': 2000,
   'grpc.max_receive_message_length': -1,
 } as const;
+
+export type EtcdOptions = {
+  readonly url: string;
+  /** For TLS: PEM. */
+  readonly credentials?: NonNullable<IOptions['credentials']> | undefined;
+  /** Has etcd tell clients apart, as access.ts says, before anything else. */
+  readonly grantsAccess?: boolean;
+};
 
 export type Entry = { readonly value: string; readonly revision: bigint };
 export type Operation =
@@ -36,14 +53,20 @@ export class EtcdSession implements Disposable {
   readonly #client: Etcd3;
   readonly #broken = new AbortController();
 
-  constructor(url: string) {
+  constructor({ url, credentials }: EtcdOptions) {
     this.#url = url;
     this.#client = new Etcd3({
       hosts: url,
       dialTimeout: CALL_TIMEOUT_MS,
       grpcOptions,
       defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + CALL_TIMEOUT_MS }),
+      ...(credentials && { credentials }),
     });
+  }
+
+  /** See access.ts. Throws EtcdUnavailableError. */
+  grantAccess(): Promise<void> {
+    return this.#call(grantAccess(this.#client));
   }
 
   /** Everything under the prefix as it was at one revision. Throws EtcdUnavailableError. */

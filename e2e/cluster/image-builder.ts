@@ -1,4 +1,5 @@
 // Builds a Dockerfile into an image archive: with Docker where its engine runs, else with buildah, which needs none.
+import { createHash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, mustRun, type RunOptions, run } from '../lab/command.ts';
@@ -31,10 +32,13 @@ export const withDocker: ImageBuilder = {
   },
 };
 
+/** What buildah notes of its mounts: of this cache alone, and gone when the machine starts anew. */
+const RUN = join('/run/podwall-buildah', createHash('sha256').update(CACHE).digest('hex').slice(0, 12));
+
 /** Its images and layers lie in the cache, apart from any other use of buildah on this machine. */
 export const buildah = (...args: readonly string[]): Command => [
   'buildah',
-  ...['--root', join(CACHE, 'buildah'), '--runroot', '/run/podwall-buildah', '--storage-driver', 'overlay'],
+  ...['--root', join(CACHE, 'buildah'), '--runroot', RUN, '--storage-driver', 'overlay'],
   ...args,
 ];
 
