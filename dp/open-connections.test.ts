@@ -6,7 +6,7 @@ import { firstPayload } from './bpf/payloads.ts';
 import { EVERYTHING, rule } from './bpf/rules.ts';
 import type { Agent } from './lab/agent.ts';
 import { ADD_MAC, DEL_MAC, policy } from './lab/commands.ts';
-import { evict } from './lab/eviction.ts';
+import { evict } from './lab/flow-table.ts';
 import { Lab } from './lab/lab.ts';
 import type { Role, TcpPair } from './lab/tcp.ts';
 import type { PolicyRule } from './protocol/commands.ts';

@@ -21,7 +21,7 @@ const WHOLE = 3; // START and END
 const FIRST_CLIENT_PORT = 20_000;
 
 export type Verdict = 'pass' | 'drop';
-export type PolicyText = Partial<Omit<PolicyConfig, 'flag' | 'mac'>>;
+export type PolicyText = Partial<Omit<PolicyConfig, 'flag'>>;
 
 export class Harness implements Disposable {
   readonly datapath: Datapath;

@@ -80,11 +80,9 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 		.first_seen = now,
 		.last_seen = now,
 		.direction = opener(key, packet, direction),
-		.sides = {
-			{ .packets = !direction, .bytes = direction ? 0 : skb->len },
-			{ .packets = direction, .bytes = direction ? skb->len : 0 },
-		},
 	};
+	*side_of(flow, direction) = size_of(skb, packet);
+
 	struct denial *denial = bpf_map_lookup_elem(&denials, key);
 	bool is_midway = key->protocol == IPPROTO_TCP && !(packet->tcp_flags & TCP_SYN);
 
@@ -187,7 +185,7 @@ static __always_inline int police_flow(struct __sk_buff *skb, struct work *work)
 
 	if (!flow || begins(flow, packet, packet->direction, now))
 		return open_flow(skb, work);
-	count_packet(flow, skb, packet->direction, now);
+	count_packet(flow, skb, packet, now);
 	if (is_settled(*(volatile __u64 *)&flow->decision, packet, endpoint))
 		return PASS;
 	return go_on(skb, work, flow);

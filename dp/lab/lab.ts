@@ -28,6 +28,9 @@ export class Lab implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   #agents = 0;
 
+  /** Of the interface. */
+  readonly mtu = MTU;
+
   /** Needs root, and the compiled kernel programs. */
   constructor() {
     labs += 1;

@@ -14,7 +14,8 @@ export type ToTcpEnd = { readonly id: number; readonly order: TcpOrder };
 export type FromTcpEnd =
   | { readonly id: number; readonly error?: string }
   | { readonly from: number; readonly text: string }
-  | { readonly from: number; readonly isEnded: true };
+  | { readonly from: number; readonly isEnded: true }
+  | { readonly from: number; readonly isClosed: true };
 
 const [address = ''] = process.argv.slice(2);
 const servers = new Map<number, Server>();
@@ -27,6 +28,7 @@ function keep(from: number, socket: Socket): void {
   socket.setNoDelay(true);
   socket.on('data', (data) => say({ from, text: data.toString('latin1') }));
   socket.on('end', () => say({ from, isEnded: true }));
+  socket.on('close', () => say({ from, isClosed: true }));
   socket.on('error', () => {}); // a connection that is cut is what tests are about
 }
 

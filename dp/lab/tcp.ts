@@ -10,6 +10,7 @@ class TcpEnd implements AsyncDisposable {
   readonly #answers = new Map<number, string | undefined>();
   readonly #heard = new Map<number, string>();
   readonly #ended = new Set<number>();
+  readonly #closed = new Set<number>();
   #orders = 0;
 
   constructor(place: Place) {
@@ -20,7 +21,14 @@ class TcpEnd implements AsyncDisposable {
   #take(message: FromTcpEnd): void {
     if ('id' in message) this.#answers.set(message.id, message.error);
     else if ('text' in message) this.#heard.set(message.from, this.heard(message.from) + message.text);
-    else this.#ended.add(message.from);
+    else if ('isEnded' in message) this.#ended.add(message.from);
+    else this.#closed.add(message.from);
+  }
+
+  /** From now on, a connection of this client's port is another than before. */
+  begin(from: number): void {
+    for (const set of [this.#ended, this.#closed]) set.delete(from);
+    this.#heard.delete(from);
   }
 
   /** Throws where the order can't be carried out. */
@@ -44,6 +52,14 @@ class TcpEnd implements AsyncDisposable {
     return this.#process.changes.until(
       () => `${text.slice(0, 40)} to arrive; there came: ${this.heard(from).slice(-100)}`,
       () => this.heard(from).endsWith(text) || undefined,
+    );
+  }
+
+  /** Waits until nothing is left of the connection here. */
+  closes(from: number): Promise<true> {
+    return this.#process.changes.until(
+      () => `the connection of port ${from} to be closed`,
+      () => this.#closed.has(from) || undefined,
     );
   }
 
@@ -78,6 +94,7 @@ export class TcpPair implements AsyncDisposable {
 
   /** The client's port names the connection from here on. Throws where it is not let through in 20 s. */
   async open(client: Role, from: number, port: number): Promise<void> {
+    for (const end of Object.values(this.#ends)) end.begin(from);
     await this.#ends[client].order({ connect: port, to: this.#ends[other(client)].ip, from });
   }
 
@@ -107,6 +124,11 @@ export class TcpPair implements AsyncDisposable {
   async end(speaker: Role, from: number): Promise<void> {
     await this.#ends[speaker].order({ from });
     await this.#ends[other(speaker)].hearsEnd(from);
+  }
+
+  /** Waits until nothing is left of the connection on this side. */
+  async hasClosed(role: Role, from: number): Promise<void> {
+    await this.#ends[role].closes(from);
   }
 
   async abort(speaker: Role, from: number): Promise<void> {

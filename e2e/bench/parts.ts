@@ -30,7 +30,6 @@ import { close } from '../../dp/kernel/libc.ts';
 import { Table } from '../../dp/kernel/table.ts';
 
 const OBJECT = `${import.meta.dirname}/bpf/build/parts.bpf.o`;
-const LINKS = 'links';
 /** Of a test run's packets: loopback, which is in every network namespace. */
 const IFINDEX = 1;
 const CONTEXT_BYTES = 192; // struct __sk_buff
@@ -49,8 +48,10 @@ export class Parts implements Disposable {
     this.#object = openFile(OBJECT, null);
     if (!this.#object) throw new KernelError(`open ${OBJECT}`, -2);
     if ('pins' in tables) {
-      for (const name of readdirSync(tables.pins).filter((entry) => entry !== LINKS))
-        setPinPath(findMap(this.#object, name), `${tables.pins}/${name}`);
+      for (const name of readdirSync(tables.pins)) {
+        const map = findMap(this.#object, name);
+        if (map) setPinPath(map, `${tables.pins}/${name}`); // there are links and folders too
+      }
     } else {
       setMaxEntries(findMap(this.#object, 'flows'), tables.flows);
     }

@@ -190,7 +190,7 @@ struct flow_key {
 	__u32 endpoint : 24;
 } __abi;
 
-/* What one side of a flow sent. */
+/* What one side of a flow sent: frames as on the wire, each with its headers from Ethernet on. */
 struct flow_side {
 	__u64 packets;
 	__u64 bytes;

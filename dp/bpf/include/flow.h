@@ -115,13 +115,24 @@ static __always_inline void note_tcp(struct flow *flow, const struct packet *pac
 		flow->seen |= SEEN_OPEN;
 }
 
-static __always_inline void count_packet(struct flow *flow, const struct __sk_buff *skb, enum direction direction,
+/* What a packet is on the wire: a super-packet is cut into segments, each with headers of its own. */
+static __always_inline struct flow_side size_of(const struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 segments = skb->gso_segs ? skb->gso_segs : 1;
+
+	return (struct flow_side){
+		.packets = segments,
+		.bytes = skb->len + (__u64)(segments - 1) * packet->payload_at,
+	};
+}
+
+static __always_inline void count_packet(struct flow *flow, const struct __sk_buff *skb, const struct packet *packet,
 					 __u32 now)
 {
-	struct flow_side *side = side_of(flow, direction);
+	struct flow_side *side = side_of(flow, packet->direction), size = size_of(skb, packet);
 
-	__sync_fetch_and_add(&side->packets, 1);
-	__sync_fetch_and_add(&side->bytes, skb->len);
+	__sync_fetch_and_add(&side->packets, size.packets);
+	__sync_fetch_and_add(&side->bytes, size.bytes);
 	if (flow->last_seen != now)	/* not each time: the line is shared between CPUs */
 		flow->last_seen = now;
 }

@@ -68,5 +68,5 @@ SEC("tc")
 int from_workload_by_next_port(struct __sk_buff *skb)
 {
 	take_next_port(skb);
-	return police(skb, DIRECTION_EGRESS);
+	return police(skb, DIRECTION_EGRESS, skb->ifindex);
 }

@@ -1,5 +1,5 @@
-// For tests: what a full table does, at once. Real floods are in pressure.test.ts.
-import { denial, type FlowKey, flow, flowKey } from '../kernel/abi.gen.ts';
+// For tests: looks into dp's tables of flows, and does at once what a full one does.
+import { denial, type Flow, type FlowKey, flow, flowKey } from '../kernel/abi.gen.ts';
 import { getPinned } from '../kernel/libbpf.ts';
 import { close } from '../kernel/libc.ts';
 import { Table } from '../kernel/table.ts';
@@ -31,4 +31,13 @@ export function known(lab: Lab): { readonly localPorts: ReadonlySet<number>; rea
   const keys = withTable(lab, 'flows', (table) => table.entries().map(([key]) => key));
   const isTcp = ({ protocol }: FlowKey) => protocol === PROTOCOL.tcp;
   return { localPorts: new Set(keys.filter(isTcp).map(({ localPort }) => localPort)), entries: keys.length };
+}
+
+/** What is remembered of the TCP connection whose client has this port. */
+export function flowFrom(lab: Lab, clientPort: number): Flow | undefined {
+  return withTable(lab, 'flows', (table) =>
+    table
+      .entries()
+      .find(([key]) => key.protocol === PROTOCOL.tcp && [key.localPort, key.peerPort].includes(clientPort)),
+  )?.[1] as Flow | undefined; // of this table
 }
