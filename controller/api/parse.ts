@@ -8,6 +8,7 @@ import {
   API_VERSION,
   type ClusterNetworkRule,
   clusterNetworkRule,
+  GROUP,
   type NetworkRule,
   networkRule,
 } from './network-rule.ts';
@@ -53,6 +54,8 @@ const kinds = new Map<string, Reader>([
   ['v1 Namespace', withoutNulls(reader<NamespaceManifest>(namespace, toNamespace))],
   ['v1 Node', withoutNulls(reader<NodeManifest>(node, toNode))],
 ]);
+/** Also that of NetworkPolicies long ago. */
+const UPSTREAM_GROUPS = ['', 'networking.k8s.io', 'extensions'];
 const clusterKinds = ['ClusterNetworkRule', 'Namespace', 'Node'];
 
 function reader<Manifest>(schema: object, toResource: (manifest: Manifest) => Resource): Reader {
@@ -85,6 +88,17 @@ function withoutNulls(read: Reader): Reader {
 export function unwrapList(manifest: unknown): readonly unknown[] {
   const isList = isObject(manifest) && manifest.kind === 'List' && manifest.apiVersion === 'v1';
   return isList && Array.isArray(manifest.items) ? manifest.items : [manifest];
+}
+
+/**
+ * Whether a manifest means to be something that is read here, also in a version that is not: of the other kinds that
+ * people keep in a folder, and of others' kinds of the same name, nothing is to be said.
+ */
+export function isOfConcern(manifest: unknown): boolean {
+  if (!isObject(manifest) || typeof manifest.apiVersion !== 'string') return false;
+  const [group = ''] = manifest.apiVersion.includes('/') ? manifest.apiVersion.split('/') : [''];
+  const names = [...kinds.keys()].map((kind) => kind.split(' ')[1]);
+  return group === GROUP || (UPSTREAM_GROUPS.includes(group) && names.includes(String(manifest.kind)));
 }
 
 /** Fills in defaults within the manifest. */

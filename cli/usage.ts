@@ -1,0 +1,6 @@
+// A command line that can't be read; the message says what to write instead.
+
+export class UsageError extends Error {
+  readonly code = 'USAGE';
+  override readonly name = 'UsageError';
+}
