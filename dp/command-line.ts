@@ -22,7 +22,7 @@ Enforces the policies that an agent sends, in the kernel. What it has put in for
   -V, --version       the version
 
 NODE_COMPILE_CACHE says where compiled code is kept (default /var/cache/podwall).
-SIGUSR1 prints every workload, its policy and the table of names to the log. SIGTERM and SIGINT stop dp.
+SIGUSR1 prints every workload, its policy, the table of names and what was lost to the log. SIGTERM and SIGINT stop dp.
 `;
 export class UsageError extends Error {
   readonly code = 'USAGE';

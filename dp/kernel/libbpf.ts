@@ -222,27 +222,38 @@ export function runProgram(
 
 const Sample = koffi.proto('int podwall_sample(void *context, void *data, size_t bytes)');
 const newRing = lib.func('void *ring_buffer__new(int fd, podwall_sample *callback, void *context, void *options)');
-const consumeRing = checked('int ring_buffer__consume(void *ring)');
+const consumeRing = lib.func('int ring_buffer__consume(void *ring)');
 const freeRing = lib.func('void ring_buffer__free(void *ring)');
+
+/** What a callback answers to be called no more; not an error number that libbpf has of its own here. */
+const STOP = -0x7fff;
 
 /** The consumer's end of a ring buffer map. */
 export class RingBuffer implements Disposable {
   readonly #ring: unknown;
   readonly #callback: bigint;
+  #taken = 0;
+  #most = 0;
 
   /** `onSample` gets memory that is valid only until it returns. */
   constructor(fd: number, onSample: (sample: Uint8Array) => void) {
     this.#callback = koffi.register((_context: unknown, data: unknown, bytes: number) => {
       onSample(new Uint8Array(koffi.view(data, Number(bytes))));
-      return 0;
+      this.#taken += 1;
+      return this.#taken < this.#most ? 0 : STOP;
     }, koffi.pointer(Sample));
     this.#ring = newRing(fd, this.#callback, null, null);
     if (!this.#ring) throw new KernelError('ring_buffer__new', -koffi.errno());
   }
 
-  /** Hands over what has come in; answers how many samples. */
-  consume(): number {
-    return consumeRing(this.#ring);
+  /** Hands over what has come in, at most so many samples; answers how many. Unbounded, it ends only once no more comes. */
+  consume(most = Number.POSITIVE_INFINITY): number {
+    if (most <= 0) return 0;
+    this.#taken = 0;
+    this.#most = most;
+    const result = consumeRing(this.#ring);
+    if (result < 0 && result !== STOP) throw new KernelError('ring_buffer__consume', result);
+    return this.#taken;
   }
 
   [Symbol.dispose](): void {

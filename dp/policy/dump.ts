@@ -3,6 +3,7 @@ import { tap as TAP } from '../kernel/abi.gen.ts';
 import { applicationName } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { hasPorts, PROTOCOL } from '../protocol/values.ts';
+import type { KernelLosses } from '../reports/losses.ts';
 import type { Engine } from './commands.ts';
 import type { Workload } from './workload.ts';
 
@@ -13,6 +14,7 @@ const PROTOCOLS = new Map<number, string>(Object.entries(PROTOCOL).map(([name, n
 export function dump(
   { workloads, names, networks }: Pick<Engine, 'workloads' | 'names' | 'networks'>,
   room: { readonly flows: number; readonly denials: number },
+  lost: KernelLosses,
 ): string {
   const all = workloads.all();
   const lines = [`${all.length} workloads`];
@@ -28,6 +30,7 @@ export function dump(
   for (const [name, id, addresses] of known)
     lines.push(`  ${name} (id ${id}): ${addresses.join(', ') || 'no address'}`);
   lines.push(`room for ${room.flows} flows, and for ${room.denials} denied ones`);
+  lines.push(`lost in the kernel: ${lost.events} events, ${lost.hits} hits, ${lost.flows} flows`);
   return lines.join('\n');
 }
 
