@@ -1,5 +1,5 @@
 // One running dp: commands in, reports out, and what it does every two seconds.
-import { counter as COUNTER, type Event, event as eventCodec } from './kernel/abi.gen.ts';
+import { type Event, event as eventCodec } from './kernel/abi.gen.ts';
 import type { AttachmentKind } from './kernel/attachment.ts';
 import { PinDirectory } from './kernel/bpffs.ts';
 import { type Command, CommandSocket, pathOf } from './kernel/command-socket.ts';
@@ -19,6 +19,7 @@ import { unixSeconds } from './reports/clock.ts';
 import { Connections } from './reports/connections.ts';
 import { describe } from './reports/describe.ts';
 import { HitCounters } from './reports/hits.ts';
+import { Losses } from './reports/losses.ts';
 import { Notifier } from './reports/notifier.ts';
 import { threatReport } from './reports/threats.ts';
 
@@ -42,7 +43,7 @@ const CATEGORY: Readonly<Partial<Record<CommandName, Category>>> = {
 const EVENTS_MS = 50;
 const PERIOD_MS = 2000;
 const CONNECTIONS_MS = 6000;
-/** Of a period; the rest is counted and said, so that a storm costs no more than this. */
+/** Of a period; the rest stays with the kernel, which counts what it has no room for: a storm costs no more than this. */
 const MAX_EVENTS = 4000;
 
 export class Dp implements Disposable {
@@ -56,10 +57,9 @@ export class Dp implements Disposable {
   readonly #connections: Connections;
   readonly #notifier: Notifier | undefined;
   readonly #release: MemoryRelease;
+  readonly #losses: Losses;
   #sequence = 0;
   #events = 0;
-  #lost = 0;
-  #lostInKernel = 0n;
 
   /** Throws PinError, LoadError or SocketError, each saying what to do. */
   constructor(options: Options, log: Log) {
@@ -72,14 +72,16 @@ export class Dp implements Disposable {
     this.#engine = new Engine(this.#datapath);
     this.#hits = new HitCounters(this.#datapath, this.#engine.workloads);
     this.#connections = new Connections(this.#datapath, this.#engine.workloads, this.#engine.networks);
-    this.#lostInKernel = this.#datapath.counter(COUNTER.eventsLost);
+    this.#losses = new Losses(this.#datapath);
     const ring = stack.use(new RingBuffer(this.#datapath.eventsFd(), (sample) => this.#takeEvent(sample)));
     if (!options.isStandalone)
       this.#notifier = stack.use(
         new Notifier(options.notify, (state) => log.debug('ctrl', state, { path: options.notify })),
       );
     this.#release = stack.use(new MemoryRelease());
-    every(stack, EVENTS_MS, () => ring.consume());
+    every(stack, EVENTS_MS, () => {
+      this.#events += ring.consume(MAX_EVENTS - this.#events);
+    });
     every(stack, PERIOD_MS, () => this.#periodically());
     every(stack, CONNECTIONS_MS, () => this.#reportConnections());
     this.#stack = stack.move();
@@ -93,7 +95,7 @@ export class Dp implements Disposable {
   }
 
   dump(): string {
-    return dump(this.#engine, this.#datapath.room());
+    return dump(this.#engine, this.#datapath.room(), this.#losses.inKernel());
   }
 
   #take({ data, bytes, sender }: Command): void {
@@ -153,11 +155,6 @@ export class Dp implements Disposable {
   }
 
   #takeEvent(sample: Uint8Array): void {
-    if (this.#events >= MAX_EVENTS) {
-      this.#lost += 1;
-      return;
-    }
-    this.#events += 1;
     const event: Event = eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0);
     const mac = this.#engine.workloads.withId(event.key.endpoint)?.mac;
     this.#report(threatReport(event, mac, unixSeconds(event.timeNs), this.#engine.networks));
@@ -166,22 +163,21 @@ export class Dp implements Disposable {
   #reportConnections(): void {
     const { reports, leftOut } = this.#connections.collect();
     for (const report of reports) this.#report(report);
-    this.#lost += leftOut;
+    this.#losses.add(leftOut);
   }
 
   #periodically(): void {
     for (const { mac, iface, port } of this.#engine.workloads.forgetGonePorts())
       this.#log.notice('port gone: its interface is no longer there', { mac, iface, netns: port?.netns });
-    for (const report of this.#hits.collect()) this.#report(report);
-    const inKernel = this.#datapath.counter(COUNTER.eventsLost);
-    const lost = this.#lost + Number(inKernel - this.#lostInKernel) + (this.#notifier?.takeLost() ?? 0);
-    this.#lostInKernel = inKernel;
-    this.#lost = 0;
+    const lost = this.#notifier?.takeLost() ?? 0;
+    if (lost > 0) this.#hits.forgetReported();
+    for (const report of this.#hits.collect(this.#notifier?.isDrained ?? true)) this.#report(report);
+    this.#losses.add(lost);
     this.#events = 0;
-    if (lost === 0) return;
-    const text = `${lost} reports lost in the last ${PERIOD_MS / 1000} s: there were more than can be sent`;
-    this.#log.error('reports lost', { lost });
-    this.#report({ kind: 'error', code: ERROR_CODE.reportsLost, command: 0, mac: NO_MAC, text });
+    for (const report of this.#losses.collect(PERIOD_MS / 1000)) {
+      if (report.kind === 'error') this.#log.error('lost', { reason: report.text });
+      this.#report(report);
+    }
   }
 
   /** Stops: what is in force stays in force. */

@@ -77,6 +77,25 @@ describe('what is in force goes on', () => {
     await talking;
     assert.deepEqual(lost, []);
   });
+  it('with the hits of rules: those before a kill, and those while dp is away', async () => {
+    await using first = await lab.start();
+    await sync();
+    const connect = async () => {
+      await traffic.begin();
+      assert.equal(await traffic.in(7002), true);
+    };
+    for (let times = 0; times < 2; times++) await connect();
+    await first.stop('SIGKILL');
+    await connect();
+    await using second = await lab.start();
+    await using agent = lab.agent();
+    const hits = async (wanted: bigint) =>
+      agent.next('ruleHits', ({ rules }) => rules.some(({ ruleId, hits }) => ruleId === 1002 && hits === wanted));
+    await hits(3n);
+    await connect();
+    await hits(4n);
+    await second.stop();
+  });
   it('also with the names that dp was told of before, and their addresses', async () => {
     await using first = await lab.start();
     await sync();

@@ -13,8 +13,8 @@ const counters = new HitCounters(harness.datapath, harness.engine.workloads);
 
 type OfRevision = { readonly revision: number; readonly rules: readonly RuleHits[] };
 
-function reportedOf(workload: Workload): OfRevision[] {
-  return counters
+function reportedOf(workload: Workload, from = counters): OfRevision[] {
+  return from
     .collect()
     .map((report) => decodeReport(encodeReport(report, 1)).report)
     .flatMap((report) => (report.kind === 'ruleHits' && report.mac === workload.mac ? [report] : []));
@@ -67,6 +67,27 @@ describe('the hits of rules', () => {
       left.map(([{ revision }]) => revision),
       [3],
     );
+  });
+  it('of a policy that was replaced stay, for the next dp to tell, while the agent has not yet got what was told', () => {
+    const workload = harness.workload({ rules: [rule({ id: 1001 })] });
+    workload.connectionTo(PEER, 1).open();
+    workload.enforce({ rules: [rule({ id: 1001 }), rule({ id: 1002, direction: 'ingress' })] });
+    const told = [[2, { 1001: 1n }]];
+    assert.deepEqual(hitsOf(reportedOf(workload)), told);
+    counters.collect(false);
+    const next = new HitCounters(harness.datapath, harness.engine.workloads);
+    assert.deepEqual(hitsOf(reportedOf(workload, next)), told, 'a dp that starts now');
+    counters.collect(true);
+    const last = new HitCounters(harness.datapath, harness.engine.workloads);
+    assert.deepEqual(reportedOf(workload, last), []);
+  });
+  it('are told again where reports were lost', () => {
+    const workload = harness.workload({ rules: [rule({ id: 1001 })] });
+    workload.connectionTo(PEER, 1).open();
+    const told = [[2, { 1001: 1n }]];
+    assert.deepEqual(hitsOf(reportedOf(workload)), told);
+    counters.forgetReported();
+    assert.deepEqual(hitsOf(reportedOf(workload)), told);
   });
   it('go on where only the addresses of a name change, or tap', () => {
     const workload = harness.workload({ rules: [rule({ id: 1001, peer: 'fqdn:hits.example.com' })] });

@@ -29,6 +29,11 @@ export class Notifier implements Disposable {
     this.#flush();
   }
 
+  /** Nothing waits: the agent's socket has all that was sent. */
+  get isDrained(): boolean {
+    return this.#waiting.length === 0;
+  }
+
   /** How many reports were thrown away since the last call, for want of a reader. */
   takeLost(): number {
     const lost = this.#lost;
