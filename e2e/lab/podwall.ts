@@ -67,7 +67,7 @@ export async function startDp(lab: Lab, options = ['-d', 'ctrl,policy,error']): 
 }
 
 export const dpSocket = (lab: Lab): string => lab.file('dp.sock');
-const notifySocket = (lab: Lab): string => lab.file('notify.sock');
+export const notifySocket = (lab: Lab): string => lab.file('notify.sock');
 const dpSockets = (lab: Lab): string[] => ['--dp', dpSocket(lab), '--notify', notifySocket(lab)];
 
 const podwall = (part: 'dp' | 'controller' | 'agent', options: readonly string[]): Command => [

@@ -70,11 +70,15 @@ export class LabProcess {
 
   /** Stops it from running without its noticing; `thaw` has it go on. */
   freeze(): void {
-    this.#child?.kill('SIGSTOP');
+    this.signal('SIGSTOP');
   }
 
   thaw(): void {
-    this.#child?.kill('SIGCONT');
+    this.signal('SIGCONT');
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name);
   }
 
   /** From now on, its end is no surprise. */
