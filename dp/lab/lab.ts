@@ -14,6 +14,8 @@ export const WORKLOAD = { mac: '02:00:00:00:77:05', ip: '10.77.0.5', ip6: 'fd77:
 const MTU = 9000;
 export const HOST = { mac: '02:00:00:00:77:01', ip: '10.77.0.1', ip6: 'fd77::1' } as const;
 
+export type Node = { readonly namespace: string; readonly ip: string; readonly ip6: string };
+
 let labs = 0;
 
 export class Lab implements AsyncDisposable {
@@ -104,11 +106,33 @@ export class Lab implements AsyncDisposable {
     return this.#stack.use(await Traffic.start({ namespace: this.pod, ip: WORKLOAD.ip }, host));
   }
 
-  /** TCP connections of one family. */
-  tcp(family: 4 | 6 = 4): TcpPair {
-    const address = family === 4 ? 'ip' : 'ip6';
-    const host = { namespace: this.host, ip: HOST[address] };
-    return this.#stack.use(new TcpPair({ namespace: this.pod, ip: WORKLOAD[address] }, host));
+  /** TCP connections of one family with the host, or with who is behind it. */
+  tcp(family: 4 | 6 = 4, { namespace, ip, ip6 }: Node = { namespace: this.host, ...HOST }): TcpPair {
+    const isV4 = family === 4;
+    const peer = { namespace, ip: isV4 ? ip : ip6 };
+    return this.#stack.use(new TcpPair({ namespace: this.pod, ip: WORKLOAD[isV4 ? 'ip' : 'ip6'] }, peer));
+  }
+
+  /** Somebody whom the host forwards to, over an interface of its own that lets through no more than this. */
+  addBehindHost(mtu: number): Node {
+    const [host, pod, far] = ['host', 'pod', 'far'].map((role) => `${this.#name}-${role}`);
+    const namespace = this.#addNamespace('far');
+    ip(`-n ${host} link add far0 mtu ${mtu} type veth peer name eth0 mtu ${MTU} netns ${far}`);
+    for (const [ns, dev, number] of [
+      [host, 'far0', 1],
+      [far, 'eth0', 2],
+    ] as const) {
+      ip(`-n ${ns} address add 10.78.0.${number}/24 dev ${dev}`);
+      ip(`-n ${ns} address add fd78::${number}/64 dev ${dev} nodad`);
+      ip(`-n ${ns} link set ${dev} up`);
+    }
+    ip(`-n ${pod} route add 10.78.0.0/24 via ${HOST.ip}`);
+    ip(`-n ${pod} route add fd78::/64 via ${HOST.ip6}`);
+    ip(`-n ${far} route add 10.77.0.0/24 via 10.78.0.1`);
+    ip(`-n ${far} route add fd77::/64 via fd78::1`);
+    for (const key of ['net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'])
+      execFileSync('nsenter', [`--net=${this.host}`, '--', 'sysctl', '-qw', `${key}=1`]);
+    return { namespace, ip: '10.78.0.2', ip6: 'fd78::2' };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
