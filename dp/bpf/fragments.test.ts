@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { reason } from '../kernel/abi.gen.ts';
-import type { PolicyRule } from '../protocol/commands.ts';
 import { DIRECTION, PROTOCOL } from '../protocol/values.ts';
 import { Harness, type Workload } from './harness.ts';
-import { EXTENSION, ip, TCP_FLAG, tcp, udp } from './packets.ts';
+import { EXTENSION, ip, syn, udp } from './packets.ts';
 import { EVERYTHING, rule } from './rules.ts';
 
 const PEER = '10.1.0.9';
@@ -13,10 +12,6 @@ const PEER6 = 'fd01::9';
 
 const harness = new Harness();
 after(() => harness[Symbol.dispose]());
-const allowing = (...rules: PolicyRule[]) => harness.workload({ rules });
-const allowingAll = () => harness.workload({ rules: [...EVERYTHING] });
-
-const syn = (port: number) => tcp({ sourcePort: 40_000, destinationPort: port, flags: TCP_FLAG.syn });
 
 describe('fragments', () => {
   const datagram = udp({ sourcePort: 40_000, destinationPort: 53 }, new Uint8Array(56));
@@ -33,18 +28,18 @@ describe('fragments', () => {
     [PEER6, 6],
   ] as const) {
     it(`pass with their first one, IPv${family}`, () => {
-      assert.deepEqual(pieces(allowing(rule({ ports: 'udp/53', family })), 1, peer), ['pass', 'pass', 'pass']);
+      assert.deepEqual(pieces(harness.allowing(rule({ ports: 'udp/53', family })), 1, peer), ['pass', 'pass', 'pass']);
     });
     it(`are dropped with their first one, IPv${family}`, () => {
-      assert.deepEqual(pieces(allowing(rule({ ports: 'udp/54', family })), 1, peer), ['drop', 'drop', 'drop']);
+      assert.deepEqual(pieces(harness.allowing(rule({ ports: 'udp/54', family })), 1, peer), ['drop', 'drop', 'drop']);
     });
     it(`are dropped and counted where their first one was not seen, IPv${family}`, () => {
-      const workload = allowingAll();
+      const workload = harness.allowing(...EVERYTHING);
       assert.deepEqual(pieces(workload, 1, peer, 1), ['drop', 'drop']);
       assert.equal(workload.drops(reason.orphanFragment), 2n);
     });
     it(`of another packet are not let through by it, IPv${family}`, () => {
-      const workload = allowingAll();
+      const workload = harness.allowing(...EVERYTHING);
       pieces(workload, 1, peer);
       assert.deepEqual(pieces(workload, 2, peer, 1), ['drop', 'drop']);
     });
@@ -56,7 +51,7 @@ describe('fragments', () => {
     assert.deepEqual(pieces(harness.workload({ dir: DIRECTION.ingress }), 1, PEER, 1), ['pass', 'pass']);
   });
   it('of IPv6 follow a first one that has an extension header of its own', () => {
-    const workload = allowing(rule({ ports: 'udp/53', family: 6 }));
+    const workload = harness.allowing(rule({ ports: 'udp/53', family: 6 }));
     const ends = workload.ends(PEER6, 'out');
     const fragment = { id: 9, offset: 0, isLast: false };
     assert.equal(
@@ -69,7 +64,7 @@ describe('fragments', () => {
     assert.equal(workload.send(ip(ends, EXTENSION.destination, datagram.subarray(24), { fragment: last })), 'pass');
   });
   it('too small for the ports are invalid, and so is what follows', () => {
-    const workload = allowingAll();
+    const workload = harness.allowing(...EVERYTHING);
     const ends = workload.ends(PEER, 'out');
     const tiny = { id: 3, offset: 0, isLast: false };
     assert.equal(workload.send(ip(ends, PROTOCOL.tcp, syn(443).subarray(0, 8), { fragment: tiny })), 'drop');

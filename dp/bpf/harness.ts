@@ -72,6 +72,11 @@ export class Harness implements Disposable {
     return workload;
   }
 
+  /** A new workload that these rules alone allow anything to, in both directions. */
+  allowing(...rules: readonly PolicyRule[]): Workload {
+    return this.workload({ rules: [...rules] });
+  }
+
   /** What the programs have reported since the last call. */
   events(): Event[] {
     this.#ring.consume();

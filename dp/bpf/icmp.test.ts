@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { reason } from '../kernel/abi.gen.ts';
-import type { PolicyRule } from '../protocol/commands.ts';
 import { PROTOCOL } from '../protocol/values.ts';
 import { Harness, type Workload } from './harness.ts';
-import { icmp, ip, TCP_FLAG, tcp, udp } from './packets.ts';
+import { icmp, ip, syn, tcp, udp } from './packets.ts';
 import { EVERYTHING, rule } from './rules.ts';
 
 const PEER = '10.1.0.9';
@@ -13,10 +12,6 @@ const PEER6 = 'fd01::9';
 
 const harness = new Harness();
 after(() => harness[Symbol.dispose]());
-const allowing = (...rules: PolicyRule[]) => harness.workload({ rules });
-const allowingAll = () => harness.workload({ rules: [...EVERYTHING] });
-
-const syn = (port: number) => tcp({ sourcePort: 40_000, destinationPort: port, flags: TCP_FLAG.syn });
 
 describe('an ICMP error', () => {
   const ROUTER = '10.9.9.9';
@@ -29,39 +24,39 @@ describe('an ICMP error', () => {
     workload.receive(ip(workload.ends(ROUTER6, 'in'), PROTOCOL.icmpv6, icmp(2, 0, 1400, quoted)));
 
   it('about an allowed connection passes, from whatever router', () => {
-    const workload = allowing(rule({ ports: 'tcp/443' }));
+    const workload = harness.allowing(rule({ ports: 'tcp/443' }));
     const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
     workload.send(frame);
     assert.equal(tooBig(workload, behindEthernet(frame)), 'pass');
     assert.equal(tooBig(workload, behindEthernet(frame, 28)), 'pass', 'eight bytes of transport are enough');
   });
   it('about an allowed connection of IPv6 passes', () => {
-    const workload = allowing(rule({ ports: 'tcp/443', family: 6 }));
+    const workload = harness.allowing(rule({ ports: 'tcp/443', family: 6 }));
     const frame = ip(workload.ends(PEER6, 'out'), PROTOCOL.tcp, syn(443));
     workload.send(frame);
     assert.equal(tooBig6(workload, behindEthernet(frame)), 'pass');
   });
   it('about a packet of its own that the workload answers passes on the way out', () => {
-    const workload = allowing(rule({ direction: 'ingress', ports: 'udp/443' }));
+    const workload = harness.allowing(rule({ direction: 'ingress', ports: 'udp/443' }));
     const frame = ip(workload.ends(PEER, 'in'), PROTOCOL.udp, udp(ports));
     assert.equal(workload.receive(frame), 'pass');
     const unreachable = ip(workload.ends(PEER, 'out'), PROTOCOL.icmp, icmp(3, 3, 0, behindEthernet(frame)));
     assert.equal(workload.send(unreachable), 'pass');
   });
   it('about an echo passes', () => {
-    const workload = allowing(rule({ ports: 'icmp' }));
+    const workload = harness.allowing(rule({ ports: 'icmp' }));
     const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.icmp, icmp(8, 0, 0x00070001));
     workload.send(frame);
     assert.equal(tooBig(workload, behindEthernet(frame)), 'pass');
   });
   it('about no connection is dropped and counted, even where ICMP is allowed', () => {
-    const workload = allowingAll();
+    const workload = harness.allowing(...EVERYTHING);
     const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
     assert.equal(tooBig(workload, behindEthernet(frame)), 'drop');
     assert.equal(workload.drops(reason.strayIcmpError), 1n);
   });
   it('about a connection the other way round is dropped', () => {
-    const workload = allowing(rule({ ports: 'tcp/443' }));
+    const workload = harness.allowing(rule({ ports: 'tcp/443' }));
     workload.send(ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443)));
     const reversed = ip(
       workload.ends(PEER, 'in'),
@@ -71,13 +66,13 @@ describe('an ICMP error', () => {
     assert.equal(tooBig(workload, behindEthernet(reversed)), 'drop');
   });
   it('about a connection of another workload is dropped', () => {
-    const [workload, other] = [allowing(rule({ ports: 'tcp/443' })), allowingAll()];
+    const [workload, other] = [harness.allowing(rule({ ports: 'tcp/443' })), harness.allowing(...EVERYTHING)];
     const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
     workload.send(frame);
     assert.equal(tooBig(other, behindEthernet(frame)), 'drop');
   });
   it('to another than who sent the packet that it quotes is dropped', () => {
-    const workload = allowing(rule({ ports: 'tcp/443' }));
+    const workload = harness.allowing(rule({ ports: 'tcp/443' }));
     const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
     workload.send(frame);
     const ends = { ...workload.ends(ROUTER, 'in'), destination: '10.0.0.6' };
@@ -85,7 +80,7 @@ describe('an ICMP error', () => {
     assert.equal(workload.receive(error), 'drop');
   });
   it('about a connection that is denied by now is dropped', () => {
-    const workload = allowing(rule({ ports: 'tcp/443' }));
+    const workload = harness.allowing(rule({ ports: 'tcp/443' }));
     const frame = ip(workload.ends(PEER, 'out'), PROTOCOL.tcp, syn(443));
     workload.send(frame);
     workload.enforce({});
@@ -94,11 +89,11 @@ describe('an ICMP error', () => {
   it('of a kind that IPv6 does not have is judged like any packet', () => {
     const reserved = (workload: Workload) =>
       workload.receive(ip(workload.ends(ROUTER6, 'in'), PROTOCOL.icmpv6, icmp(100, 0, 0)));
-    assert.equal(reserved(allowing()), 'drop');
-    assert.equal(reserved(allowing(rule({ direction: 'ingress', ports: 'icmpv6', family: 6 }))), 'pass');
+    assert.equal(reserved(harness.allowing()), 'drop');
+    assert.equal(reserved(harness.allowing(rule({ direction: 'ingress', ports: 'icmpv6', family: 6 }))), 'pass');
   });
   it('that quotes nothing, or rubbish, is dropped', () => {
-    const workload = allowingAll();
+    const workload = harness.allowing(...EVERYTHING);
     assert.equal(tooBig(workload, new Uint8Array()), 'drop');
     assert.equal(tooBig(workload, new Uint8Array(28).fill(0xff)), 'drop');
   });
@@ -119,23 +114,23 @@ describe('an echo', () => {
       workload.receive(ip(workload.ends(peer, 'in'), protocol, icmp(type, 0, id << 16)));
 
     it(`of ${name} is answered where it is allowed`, () => {
-      const workload = allowing(rule({ ports, family }));
+      const workload = harness.allowing(rule({ ports, family }));
       assert.equal(out(workload, request, 7), 'pass');
       assert.equal(back(workload, reply, 7), 'pass');
     });
     it(`of ${name} is not answered where nobody asked, or by another identifier`, () => {
-      const workload = allowing(rule({ ports, family }));
+      const workload = harness.allowing(rule({ ports, family }));
       assert.equal(back(workload, reply, 7), 'drop');
       out(workload, request, 7);
       assert.equal(back(workload, reply, 8), 'drop');
     });
     it(`of ${name} does not let the other side ask`, () => {
-      const workload = allowing(rule({ ports, family }));
+      const workload = harness.allowing(rule({ ports, family }));
       out(workload, request, 7);
       assert.equal(back(workload, request, 7), 'drop');
     });
     it(`of ${name} is denied by default`, () => {
-      assert.equal(out(allowing(), request, 7), 'drop');
+      assert.equal(out(harness.allowing(), request, 7), 'drop');
     });
   }
 });

@@ -3,10 +3,9 @@ import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { reason } from '../kernel/abi.gen.ts';
 import { ETHER_TYPE } from '../protocol/address.ts';
-import type { PolicyRule } from '../protocol/commands.ts';
 import { DIRECTION, PROTOCOL } from '../protocol/values.ts';
 import { Harness, type Verdict, type Workload } from './harness.ts';
-import { EXTENSION, ethernet, type IpOptions, icmp, ip, TCP_FLAG, tcp, udp, VLAN } from './packets.ts';
+import { EXTENSION, ethernet, type IpOptions, icmp, ip, syn, TCP_FLAG, tcp, udp, VLAN } from './packets.ts';
 import { EVERYTHING, rule } from './rules.ts';
 
 const PEER = '10.1.0.9';
@@ -22,10 +21,7 @@ after(() => harness[Symbol.dispose]());
 
 /** Whose entry is also the interface’s own. */
 const owner = harness.workload({ rules: [rule()] });
-const allowing = (...rules: PolicyRule[]) => harness.workload({ rules });
-const allowingAll = () => harness.workload({ rules: [...EVERYTHING] });
 
-const syn = (port: number) => tcp({ sourcePort: 40_000, destinationPort: port, flags: TCP_FLAG.syn });
 const synTo = (workload: Workload, port: number, options = {}, peer = PEER) =>
   workload.send(ip(workload.ends(peer, 'out'), PROTOCOL.tcp, syn(port), options));
 
@@ -69,7 +65,7 @@ describe('a source MAC that is not the workload’s', () => {
 describe('address resolution', () => {
   const arp = Uint8Array.of(0, 1, 8, 0, 6, 4, 0, 1, ...PADDING);
   it('by ARP passes every policy, both ways', () => {
-    const workload = allowing();
+    const workload = harness.allowing();
     assert.equal(workload.send(ethernet(workload.ends(PEER, 'out'), ETHER_TYPE.arp, arp)), 'pass');
     assert.equal(workload.receive(ethernet(workload.ends(PEER, 'in'), ETHER_TYPE.arp, arp)), 'pass');
   });
@@ -80,16 +76,16 @@ describe('address resolution', () => {
   };
   for (const type of [133, 134, 135, 136, 137])
     it(`by neighbour discovery passes every policy: type ${type}`, () => {
-      assert.equal(discovery(type, 255)(allowing()), 'pass');
+      assert.equal(discovery(type, 255)(harness.allowing()), 'pass');
     });
   for (const type of [130, 131, 132, 143])
     it(`passes together with what multicast listeners say: type ${type}`, () => {
-      assert.equal(discovery(type, 1)(allowing()), 'pass');
+      assert.equal(discovery(type, 1)(harness.allowing()), 'pass');
     });
   it('is no disguise: what a router would forward, and the same in IPv4, is policed', () => {
-    assert.equal(discovery(135, 64)(allowing()), 'drop');
-    assert.equal(discovery(143, 64)(allowing()), 'drop');
-    const workload = allowing();
+    assert.equal(discovery(135, 64)(harness.allowing()), 'drop');
+    assert.equal(discovery(143, 64)(harness.allowing()), 'drop');
+    const workload = harness.allowing();
     assert.equal(workload.send(ip(workload.ends(PEER, 'out'), PROTOCOL.icmpv6, icmp(135, 0, 0, PADDING))), 'drop');
   });
 });
@@ -101,7 +97,7 @@ describe('an Ethernet type that is not IP', () => {
     assert.equal(workload.send(lldp(workload)), 'pass');
   });
   it('is dropped, counted and reported under one, even one that allows everything', () => {
-    const workload = allowingAll();
+    const workload = harness.allowing(...EVERYTHING);
     assert.equal(workload.send(lldp(workload)), 'drop');
     assert.equal(workload.drops(reason.unsupportedProtocol), 1n);
     assert.equal(workload.events()[0]?.reason, reason.unsupportedProtocol);
@@ -121,7 +117,7 @@ describe('VLAN tags', () => {
   for (const { says, vlans, verdicts } of cases)
     for (const peer of [PEER, PEER6])
       it(`${says}, in front of ${peer}`, () => {
-        const workload = allowing(rule({ peer, ports: 'tcp/443' }));
+        const workload = harness.allowing(rule({ peer, ports: 'tcp/443' }));
         assert.deepEqual(
           [443, 444].map((port) => synTo(workload, port, { vlans }, peer)),
           verdicts,
@@ -131,7 +127,7 @@ describe('VLAN tags', () => {
 
 describe('IP headers', () => {
   it('of IPv4 with options are read over', () => {
-    const workload = allowing(rule({ ports: 'tcp/443' }));
+    const workload = harness.allowing(rule({ ports: 'tcp/443' }));
     for (const bytes of [4, 20, 40])
       assert.deepEqual(
         [443, 444].map((port) => synTo(workload, port, { options: new Uint8Array(bytes) })),
@@ -139,7 +135,7 @@ describe('IP headers', () => {
       );
   });
   it('of IPv6 with up to six extension headers are read over', () => {
-    const workload = allowing(rule({ ports: 'tcp/443', family: 6 }));
+    const workload = harness.allowing(rule({ ports: 'tcp/443', family: 6 }));
     for (const extensions of [
       [hopByHop],
       [routing, destination],
@@ -151,12 +147,12 @@ describe('IP headers', () => {
       );
   });
   it('of IPv6 with more are invalid', () => {
-    const workload = allowingAll();
+    const workload = harness.allowing(...EVERYTHING);
     assert.equal(synTo(workload, 443, { extensions: Array(7).fill(destination) }, PEER6), 'drop');
     assert.equal(workload.drops(reason.invalidPacket), 1n);
   });
   it('of IPv6 with IPv4 addresses inside are invalid: no rule for these is meant', () => {
-    const workload = allowing(rule());
+    const workload = harness.allowing(rule());
     const ends = { ...workload.ends(PEER6, 'out'), source: '::ffff:10.0.0.5', destination: '::ffff:10.1.0.9' };
     assert.equal(workload.send(ip(ends, PROTOCOL.tcp, syn(443))), 'drop');
     assert.equal(workload.drops(reason.invalidPacket), 1n);
@@ -173,7 +169,7 @@ describe('IP headers', () => {
   ];
   for (const { says, peer, change } of broken)
     it(`are invalid with ${says}`, () => {
-      const workload = allowingAll();
+      const workload = harness.allowing(...EVERYTHING);
       const frame = ip(workload.ends(peer, 'out'), PROTOCOL.tcp, syn(443));
       for (const [at, byte] of Object.entries(change)) frame[Number(at)] = byte;
       assert.equal(workload.send(frame), 'drop');
@@ -222,7 +218,7 @@ describe('a frame cut short', () => {
     const frameOf = (workload: Workload) =>
       ip(workload.ends(peer, 'out'), protocol, body, { ...options, vlans: [VLAN.customer] });
     it(`is dropped at every length under a policy that allows it: ${says}`, () => {
-      const workload = allowingAll();
+      const workload = harness.allowing(...EVERYTHING);
       const frame = frameOf(workload);
       for (let bytes = SHORTEST; bytes < frame.length; bytes++)
         assert.equal(workload.send(frame.subarray(0, bytes)), 'drop', `${bytes} of ${frame.length} bytes`);

@@ -105,6 +105,10 @@ export function tcp({
   return Uint8Array.of(...header, ...u16(0xffff), 0, 0, 0, 0, ...payload);
 }
 
+/** The first segment of a connection. */
+export const syn = (destinationPort: number): Uint8Array =>
+  tcp({ sourcePort: 40_000, destinationPort, flags: TCP_FLAG.syn });
+
 export function udp({ sourcePort, destinationPort }: Ports, payload: Uint8Array = new Uint8Array()): Uint8Array {
   return Uint8Array.of(...u16(sourcePort), ...u16(destinationPort), ...u16(8 + payload.length), 0, 0, ...payload);
 }
