@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { counter, event as eventCodec, reason } from '../kernel/abi.gen.ts';
+import { RingBuffer } from '../kernel/libbpf.ts';
 import { unpackAddress } from '../protocol/address.ts';
 import { APPLICATION } from '../protocol/applications.ts';
 import { decodeReport, encodeReport, type ThreatLog } from '../protocol/reports.ts';
@@ -218,6 +219,17 @@ describe('a packet of no connection', () => {
 });
 
 describe('the table of reports', () => {
+  it('is read as far as the reader wants, and goes on from there', () => {
+    const workload = harness.workload({});
+    harness.events();
+    const ports: number[] = [];
+    const take = (sample: Uint8Array) =>
+      ports.push(eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0).key.peerPort);
+    using ring = new RingBuffer(harness.datapath.eventsFd(), take);
+    for (let port = 1; port <= 10; port++) workload.connectionTo(PEER, port).open();
+    assert.deepEqual([ring.consume(0), ring.consume(4), [...ports]], [0, 4, [1, 2, 3, 4]]);
+    assert.deepEqual([ring.consume(), ports], [6, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]);
+  });
   it('counts what does not fit it, and what fits is whole', () => {
     const workload = harness.workload({});
     harness.events();

@@ -80,7 +80,7 @@ function trafficChecks(seen: Seen): Check[] {
       'answers',
     ),
     none('lines on open TCP connections lost', missing(connections), of(connections, 'sent'), 'lines'),
-    atMost('TCP connections broken', seen.broken, connections.length),
+    noneOf('TCP connections broken', seen.broken, connections.length),
     dropped('denied datagrams passed, flows known as denied', booksOf(seen, DENIED)),
     dropped('denied datagrams passed, first of a new flow', booksOf(seen, NEW_DENIED)),
     none('turned flow: lost while allowed', missing(probes), of(probes, 'mustPass'), 'datagrams'),
@@ -96,7 +96,7 @@ function trafficChecks(seen: Seen): Check[] {
 }
 
 /** None of these events, in words. */
-function atMost(name: string, events: readonly string[], of?: number): Check {
+function noneOf(name: string, events: readonly string[], of?: number): Check {
   const shown = events.length === 0 ? '' : `: ${events.slice(0, SHOWN).join('; ')}`;
   const all = of === undefined ? '' : ` of ${text(of)}`;
   return { name, wanted: '0', seen: `${text(events.length)}${all}${shown}`, holds: events.length === 0 };
@@ -105,15 +105,15 @@ function atMost(name: string, events: readonly string[], of?: number): Check {
 function counterChecks(seen: Seen): Check[] {
   const { hits, connections, epochs } = seen.reports.backwards;
   return [
-    atMost('hits of a rule went back', hits),
+    noneOf('hits of a rule went back', hits),
     ...hitChecks(seen),
-    atMost('counters of a connection went back', connections),
-    atMost(
+    noneOf('counters of a connection went back', connections),
+    noneOf(
       'connections whose last report is not what was sent and answered',
       wrongConnections(seen),
       COUNTED_FLOWS.length * seen.macs.length,
     ),
-    atMost('epochs of a policy went back', epochs),
+    noneOf('epochs of a policy went back', epochs),
   ];
 }
 
@@ -182,8 +182,8 @@ function dpChecks(seen: Seen): Check[] {
       seen: text(drops.get('policy') ?? 0),
       holds: drops.get('policy') === notArrived,
     },
-    atMost('packets dropped for another reason', unexpected),
-    atMost(
+    noneOf('packets dropped for another reason', unexpected),
+    noneOf(
       'threats of another kind',
       threats.map(([message, count]) => `${count} ${message}`),
     ),
@@ -193,7 +193,7 @@ function dpChecks(seen: Seen): Check[] {
       seen: text(seen.tableLosses ?? 0),
       holds: seen.tableLosses === 0,
     },
-    atMost('commands that dp refused', reports.refusals),
+    noneOf('commands that dp refused', reports.refusals),
     { name: 'dp killed', wanted: text(kills.wanted), seen: text(kills.done), holds: kills.done === kills.wanted },
     {
       name: 'everything sent again after each',

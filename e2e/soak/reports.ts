@@ -46,8 +46,8 @@ export class Reports {
         break;
       }
       case 'error':
-        if (report.code === ERROR_CODE.reportsLost) this.#lost += Number.parseInt(report.text, 10);
-        else this.#refusals.push(report.text);
+        if (report.code !== ERROR_CODE.reportsLost) this.#refusals.push(report.text);
+        else this.#lost += Number(/^(\d+) reports lost/.exec(report.text)?.[1] ?? 0); // or hits, or flows
     }
   }
 
