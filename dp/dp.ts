@@ -90,6 +90,9 @@ export class Dp implements Disposable {
   /** Carries out commands until dp is disposed of. */
   async run(): Promise<void> {
     this.#log.notice('dp started', { ...this.#options, workloads: this.#engine.workloads.all().length });
+    const awaited = this.#datapath.awaited;
+    if (awaited > 0)
+      this.#log.notice('the earlier version decides until policies are told again', { workloads: awaited });
     warmUp();
     for await (const command of this.#socket.datagrams()) this.#take(command);
   }

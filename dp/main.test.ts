@@ -151,7 +151,7 @@ describe('dp', () => {
       await using dp = await lab.start();
       assert.deepEqual(await dp.stop(signal), { code: 0, signal: null });
       assert.ok(!existsSync(lab.listen));
-      assert.ok(readdirSync(lab.pin).includes('endpoints'));
+      assert.ok(readdirSync(`${lab.pin}/in-force`).includes('endpoints'));
       assert.match(dp.output, /dp stops; what it put in force goes on/);
     });
   it('prints its workloads, their rules and the names by SIGUSR1', async () => {

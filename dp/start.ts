@@ -5,8 +5,8 @@ import { Dp } from './dp.ts';
 import { detachAll } from './kernel/attachment.ts';
 import { PinDirectory, PinError } from './kernel/bpffs.ts';
 import { SocketError } from './kernel/command-socket.ts';
-import { LoadError } from './kernel/datapath.ts';
 import { KernelError } from './kernel/libbpf.ts';
+import { LoadError } from './kernel/program-object.ts';
 import { createLog } from './log.ts';
 import { detachPorts } from './ports/detach-ports.ts';
 

@@ -13,6 +13,7 @@
 #include "identification.h"
 #include "ports.h"
 #include "socket.h"
+#include "shadow.h"
 #include "verdict.h"
 #include "watched.h"
 
@@ -272,6 +273,27 @@ int watch(struct __sk_buff *skb)
 	else
 		police(skb, DIRECTION_INGRESS, skb->cb[CB_PORT]);
 	return PASS;
+}
+
+/* The same, but the verdict is that of the programs in force; where there are none, its own. */
+static __always_inline int police_before_previous(struct __sk_buff *skb, enum direction direction)
+{
+	int verdict = police(skb, direction, skb->ifindex);
+
+	bpf_tail_call(skb, &previous, direction);
+	return verdict;
+}
+
+SEC("tc")
+int shadow_from_workload(struct __sk_buff *skb)
+{
+	return police_before_previous(skb, DIRECTION_EGRESS);
+}
+
+SEC("tc")
+int shadow_to_workload(struct __sk_buff *skb)
+{
+	return police_before_previous(skb, DIRECTION_INGRESS);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -10,6 +10,7 @@ export type Codec<T> = {
 
 const bytes = (b: DataView, at: number, size: number): Uint8Array => new Uint8Array(b.buffer, b.byteOffset + at, size);
 
+export const POLICY_FORMAT = 1;
 export const RECORD_SIZE = 16;
 export const MAX_POLICIES = 4096;
 export const MAX_ENDPOINT_ID = 16777215;

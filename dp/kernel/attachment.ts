@@ -26,6 +26,7 @@ const HOOKS = [
 ] as const;
 
 export type ProgramName = (typeof HOOKS)[number]['program'];
+export const PROGRAMS: readonly ProgramName[] = HOOKS.map(({ program }) => program);
 /** `auto` is TCX where the kernel has it (6.6), else clsact. */
 export const ATTACHMENTS = ['auto', 'tcx', 'clsact'] as const;
 export type AttachmentKind = (typeof ATTACHMENTS)[number];

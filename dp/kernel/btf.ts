@@ -14,6 +14,8 @@ export type Layout = {
   structs: Map<string, Struct>;
   enums: Map<string, Record<string, number>>;
   tags: Map<string, string>;
+  /** What a type of this number is: as a field would be of it. */
+  typed(id: number): Pick<Field, 'size' | 'type' | 'count'>;
 };
 /** `at` is where the bytes after the 12-byte head lie. */
 type Type = { kind: number; name: string; sizeOrType: number; vlen: number; hasBitFields: boolean; at: number };
@@ -81,7 +83,7 @@ class Reader {
       const place = this.#btf.readUInt32LE(member + 8);
       const width = hasBitFields ? place >>> 24 : 0;
       const bit = hasBitFields ? place & 0xffffff : place;
-      const named = { name: this.#name(member), ...this.#sized(this.#btf.readUInt32LE(member + 4)) };
+      const named = { name: this.#name(member), ...this.sized(this.#btf.readUInt32LE(member + 4)) };
       if (width === 0) return { ...named, offset: bit / 8 };
       const shift = bit % (named.size * 8);
       return { ...named, offset: (bit - shift) / 8, bits: { shift, width } };
@@ -112,11 +114,11 @@ class Reader {
     return ALIASES.includes(type.kind) ? this.#typedef(type.sizeOrType) : '';
   }
 
-  #sized(id: number): { size: number; type: string; count?: number } {
+  sized(id: number): { size: number; type: string; count?: number } {
     const type = this.#resolve(id);
     if (type.kind === KIND.array) {
       const count = this.#btf.readUInt32LE(type.at + 8);
-      const item = this.#sized(this.#btf.readUInt32LE(type.at));
+      const item = this.sized(this.#btf.readUInt32LE(type.at));
       return { size: item.size * count, type: item.type, count };
     }
     if (type.kind === KIND.pointer) return { size: 8, type: 'pointer' };
@@ -139,5 +141,6 @@ export function layout(objectPath: string): Layout {
     ),
     enums: new Map(enums.map((type) => [type.name, reader.values(type)])),
     tags: new Map(tags.map((type) => [reader.type(type.sizeOrType).name, type.name])),
+    typed: (id) => reader.sized(id),
   };
 }

@@ -1,5 +1,5 @@
 // The kernel programs and their tables: loaded once, pinned, attached to interfaces.
-
+import { mkdirSync } from 'node:fs';
 import { Watching } from '../tap/watching.ts';
 import {
   type Address,
@@ -39,58 +39,33 @@ import {
 } from './abi.gen.ts';
 import { Attachment, type AttachmentKind, type ProgramName } from './attachment.ts';
 import type { PinDirectory } from './bpffs.ts';
+import { carriedName } from './carried-counts.ts';
+import { CountTable } from './count-table.ts';
+import { openPinned } from './generation.ts';
 import {
-  closeObject,
   createArray,
   deleteElement,
-  findMap,
-  findProgram,
   isKernelError,
-  KernelError,
-  loadObject,
   lookupElement,
-  mapFd,
-  maxEntries,
-  openFile,
+  mapShape,
   possibleCpus,
-  programFd,
   runProgram,
-  setMaxEntries,
-  setPinPath,
   updateElement,
 } from './libbpf.ts';
-import { close, fillMap, interfaceName } from './libc.ts';
+import { close, fillMap } from './libc.ts';
+import type { ProgramObject } from './program-object.ts';
+import { later } from './record-copy.ts';
 import { Table } from './table.ts';
+import type { TableName } from './table-layouts.ts';
+import { type Loading, Upgrade } from './upgrade.ts';
 
 const OBJECT = `${import.meta.dirname}/../bpf/build/policy.bpf.o`;
-const PINNED_MAPS = [
-  'endpoints',
-  'endpoint_addresses',
-  'listeners',
-  'policies',
-  'flows',
-  'denials',
-  'socket_notes',
-  'fragments',
-  'fqdn_names',
-  'address_names',
-  'hits',
-  'drops',
-  'counters',
-  'events',
-  'ports',
-  'watchers',
-] as const;
 const INNER_MMAPABLE = 0x1000 | 0x400; // BPF_F_INNER_MAP | BPF_F_MMAPABLE
 
 /** How many flows the table can have; each takes 176 bytes of the kernel's memory from the start. */
 export const FLOWS = { least: 4096, most: 2 ** 24, usual: 2 ** 17 } as const;
 /** Denied flows are remembered in a table of their own: a quarter as many, but no more than this. */
 const MOST_DENIALS = 2 ** 17;
-
-export class LoadError extends Error {
-  readonly code = 'LOAD';
-}
 
 type Flag = Record<string, never>;
 /** A value that says nothing: the key is there or not. */
@@ -106,8 +81,9 @@ export const number: Codec<number> = {
 const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 export class Datapath implements Disposable {
-  readonly #object: unknown;
-  readonly attachment: Attachment;
+  readonly #upgrade: Upgrade;
+  readonly #object: ProgramObject;
+  readonly #attachment: Attachment;
   readonly watching: Watching;
   #isOpen = true;
   readonly endpoints: Table<EndpointKey, Endpoint>;
@@ -115,50 +91,75 @@ export class Datapath implements Disposable {
   readonly listeners: Table<Listener, number>;
   readonly names: Table<FqdnName, FqdnIds>;
   readonly addressNames: Table<Address, AddressNames>;
-  readonly hits: Table<HitKey, HitCount>;
-  readonly drops: Table<DropKey, DropCount>;
+  readonly hits: CountTable<HitKey, HitCount>;
+  readonly drops: CountTable<DropKey, DropCount>;
+
   readonly ports: Table<number, Port>;
 
-  private constructor(object: unknown, path: string, kind: AttachmentKind) {
-    this.#object = object;
+  private constructor(upgrade: Upgrade, path: string, kind: AttachmentKind) {
+    this.#upgrade = upgrade;
+    this.#object = upgrade.object;
     this.watching = new Watching(`${path}/watched`, `${path}/watchers`, kind);
-    this.attachment = new Attachment(`${path}/links`, kind, (name) => this.#programFd(name));
+    this.#attachment = new Attachment(`${path}/links`, kind, (name) => this.#object.programFd(name));
     this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
     this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag);
     this.listeners = new Table(this.#fd('listeners'), listener, number);
     this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds);
     this.addressNames = new Table(this.#fd('address_names'), address, addressNames);
-    this.hits = new Table(this.#fd('hits'), hitKey, hitCount);
-    this.drops = new Table(this.#fd('drops'), dropKey, dropCount);
+    const carriedHits = () => this.#carried('hits');
+    this.hits = new CountTable(this.#fd('hits'), hitKey, hitCount, carriedHits, (a, b) => ({
+      hits: a.hits + b.hits,
+      lastNs: later(a.lastNs, b.lastNs),
+    }));
+    const carriedDrops = () => this.#carried('drops');
+    this.drops = new CountTable(this.#fd('drops'), dropKey, dropCount, carriedDrops, (a, b) => ({
+      packets: a.packets + b.packets,
+      reported: Math.max(a.reported, b.reported),
+      unreported: a.unreported + b.unreported,
+    }));
     this.ports = new Table(this.#fd('ports'), number, port);
-    updateElement(this.#fd('watchers'), u32(0), u32(programFd(findProgram(object, 'watch'))), 0);
   }
 
   /**
    * Loads the programs over the tables that are pinned there, or makes them; interfaces get the new programs at once.
-   * `flows`: room in the table of flows, within FLOWS.
+   * Tables of another layout are moved. `flows`: room in the table of flows, within FLOWS. Throws LoadError: then what is
+   * in force stays.
    */
-  static open(pins: PinDirectory, kind: AttachmentKind = 'auto', flows: number = FLOWS.usual): Datapath {
-    const object = openFile(OBJECT, null);
-    if (!object) throw new LoadError(`${OBJECT} is missing: run npm run build`);
-    for (const name of PINNED_MAPS) setPinPath(findMap(object, name), `${pins.path}/${name}`);
-    setMaxEntries(findMap(object, 'flows'), flows);
-    setMaxEntries(findMap(object, 'denials'), Math.min(flows >> 2, MOST_DENIALS));
-    try {
-      loadObject(object);
-    } catch (error) {
-      closeObject(object);
-      throw loadError(error, pins.path);
-    }
-    const datapath = new Datapath(object, pins.path, kind);
-    for (const ifindex of datapath.attachment.interfaces()) datapath.#renew(ifindex);
-    return datapath;
+  static open(
+    pins: PinDirectory,
+    kind: AttachmentKind = 'auto',
+    flows: number = FLOWS.usual,
+    loading: Partial<Loading> = {},
+  ): Datapath {
+    mkdirSync(pins.links, { recursive: true, mode: 0o700 });
+    const sizes = { flows, denials: Math.min(flows >> 2, MOST_DENIALS) };
+    const upgrade = new Upgrade(pins, kind, { path: OBJECT, sizes, onStep: () => {}, ...loading });
+    return new Datapath(upgrade, pins.path, kind);
   }
 
-  /** Puts these programs in the place of an earlier dp's; an interface that is gone needs none. */
-  #renew(ifindex: number): void {
-    if (interfaceName(ifindex) === undefined) this.attachment.detach(ifindex);
-    else this.attachment.attach(ifindex);
+  /** The interfaces that have programs of ours. */
+  interfaces(): number[] {
+    return this.#attachment.interfaces();
+  }
+
+  /** Puts the programs on an interface; not where an earlier version's decide until its workloads' policies are told. */
+  attach(ifindex: number): void {
+    if (!this.#upgrade.awaited.has(ifindex)) this.#attachment.attach(ifindex);
+  }
+
+  /** Once this returns, no packet meets the programs any more. */
+  detach(ifindex: number): void {
+    this.#attachment.detach(ifindex);
+  }
+
+  /** Workloads whose policies an earlier version has in force, and which this one has to be told. */
+  get awaited(): number {
+    return [...this.#upgrade.awaited.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** To be called once a workload's policy is in its tables, or it is forgotten. */
+  told(ifindex: number, endpointId: number): void {
+    this.#upgrade.told(ifindex, endpointId);
   }
 
   /** Puts a blob under an index of `policies`, in one step; throws KernelError where the kernel has no memory for it. */
@@ -191,10 +192,7 @@ export class Datapath implements Disposable {
 
   /** How many entries the tables of flows and of denied flows have room for. */
   room(): { readonly flows: number; readonly denials: number } {
-    return {
-      flows: maxEntries(findMap(this.#object, 'flows')),
-      denials: maxEntries(findMap(this.#object, 'denials')),
-    };
+    return { flows: mapShape(this.#fd('flows')).maxEntries, denials: mapShape(this.#fd('denials')).maxEntries };
   }
 
   eventsFd(): number {
@@ -221,29 +219,21 @@ export class Datapath implements Disposable {
     return runProgram(this.#programFd(program), packet, context, repeat);
   }
 
-  #fd(map: string): number {
-    return mapFd(findMap(this.#object, map));
+  #fd(map: TableName): number {
+    return this.#object.mapFd(map);
+  }
+
+  #carried(table: 'hits' | 'drops'): number | undefined {
+    return openPinned(this.#upgrade.tables, carriedName(table));
   }
 
   #programFd(name: ProgramName): number {
-    return programFd(findProgram(this.#object, name));
+    return this.#object.programFd(name);
   }
 
   /** Lets go of the tables and programs: what is pinned stays. */
   [Symbol.dispose](): void {
     this.#isOpen = false;
-    closeObject(this.#object);
+    this.#object[Symbol.dispose]();
   }
-}
-
-function loadError(error: unknown, path: string): unknown {
-  if (!(error instanceof KernelError)) return error;
-  if (error.code === 'EPERM')
-    return new LoadError(
-      'the kernel refused to load the programs (EPERM): dp needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON',
-    );
-  return new LoadError(
-    `the kernel programs did not load (${error.code}): the tables pinned in ${path} may be of another version of Podwall; ` +
-      `podwall-dp --detach --pin ${path} removes them, and with them what they enforce`,
-  );
 }

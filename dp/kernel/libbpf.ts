@@ -2,7 +2,7 @@
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 
-const lib = koffi.load('libbpf.so.1');
+export const lib = koffi.load('libbpf.so.1');
 
 export class KernelError extends Error {
   /** A system error's name: EPERM, ENOENT, … */
@@ -20,7 +20,7 @@ export function isKernelError(error: unknown, code: string): boolean {
   return error instanceof KernelError && error.code === code;
 }
 
-function checked(signature: string): (...args: unknown[]) => number {
+export function checked(signature: string): (...args: unknown[]) => number {
   const call = lib.func(signature);
   return (...args) => {
     const result: number = call(...args);
@@ -29,17 +29,6 @@ function checked(signature: string): (...args: unknown[]) => number {
   };
 }
 
-export const openFile = lib.func('void *bpf_object__open_file(const char *path, void *options)');
-export const closeObject = lib.func('void bpf_object__close(void *object)');
-export const loadObject = checked('int bpf_object__load(void *object)');
-export const findMap = lib.func('void *bpf_object__find_map_by_name(void *object, const char *name)');
-export const mapFd = checked('int bpf_map__fd(void *map)');
-export const setPinPath = checked('int bpf_map__set_pin_path(void *map, const char *path)');
-export const setMaxEntries = checked('int bpf_map__set_max_entries(void *map, uint32_t entries)');
-export const maxEntries = lib.func('uint32_t bpf_map__max_entries(void *map)');
-export const setInitialValue = checked('int bpf_map__set_initial_value(void *map, const void *data, size_t size)');
-export const findProgram = lib.func('void *bpf_object__find_program_by_name(void *object, const char *name)');
-export const programFd = checked('int bpf_program__fd(void *program)');
 export const pin = checked('int bpf_obj_pin(int fd, const char *path)');
 export const getPinned = checked('int bpf_obj_get(const char *path)');
 export const createLink = checked('int bpf_link_create(int program, int target, int type, void *options)');
@@ -62,6 +51,9 @@ export const deleteElement = checked('int bpf_map_delete_elem(int fd, const void
 const lookupBatchCall = lib.func(
   'int bpf_map_lookup_batch(int fd, void *from, void *next, void *keys, void *values, _Inout_ uint32_t *count, void *options)',
 );
+const updateBatchCall = checked(
+  'int bpf_map_update_batch(int fd, const void *keys, const void *values, _Inout_ uint32_t *count, void *options)',
+);
 const ENOENT = -2;
 
 /** Reads entries of a hash table in bulk: how many, and whether they are the last. `next` is where to go on `from`. */
@@ -77,6 +69,33 @@ export function lookupBatch(
   const result: number = lookupBatchCall(fd, from, next, keys, values, taken, null);
   if (result < 0 && result !== ENOENT) throw new KernelError('bpf_map_lookup_batch', result);
   return { count: taken[0], isLast: result === ENOENT };
+}
+
+/** Writes `count` entries of a hash table, in the place of those with the same keys. Throws KernelError E2BIG where it is full. */
+export function updateBatch(fd: number, keys: Uint8Array, values: Uint8Array, count: number): void {
+  updateBatchCall(fd, keys, values, [count], null);
+}
+
+/** What the kernel says of a map: `type` is enum bpf_map_type, `flags` are BPF_F_…. */
+export type MapShape = {
+  readonly type: number;
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+};
+
+const infoCall = checked('int bpf_obj_get_info_by_fd(int fd, void *info, _Inout_ uint32_t *bytes)');
+const MAP_INFO_BYTES = 88;
+
+/** Throws KernelError EINVAL where the descriptor is of no BPF object. */
+export function mapShape(fd: number): MapShape {
+  const info = new DataView(new ArrayBuffer(MAP_INFO_BYTES));
+  infoCall(fd, new Uint8Array(info.buffer), [MAP_INFO_BYTES]);
+  const [type, , keyBytes, valueBytes, maxEntries, flags] = Array.from({ length: 6 }, (_, i) =>
+    info.getUint32(4 * i, true),
+  ) as [number, number, number, number, number, number];
+  return { type, keyBytes, valueBytes, maxEntries, flags };
 }
 
 export const possibleCpus = checked('int libbpf_num_possible_cpus()');
@@ -97,9 +116,8 @@ const mapCreate = checked(
   'int bpf_map_create(int type, const char *name, uint32_t key, uint32_t value, uint32_t entries, bpf_map_create_opts *options)',
 );
 
-/** Makes an array map with `flags` (BPF_F_…); answers its file descriptor. */
-export function createArray(name: string, valueBytes: number, entries: number, flags: number): number {
-  const ARRAY = 2;
+/** Makes a map without BTF; answers its file descriptor. `name` has 15 characters at most. */
+export function createMap(name: string, { type, keyBytes, valueBytes, maxEntries, flags }: MapShape): number {
   const options = {
     sz: koffi.sizeof(MapOptions),
     btf_fd: 0,
@@ -112,7 +130,13 @@ export function createArray(name: string, valueBytes: number, entries: number, f
     numa_node: 0,
     map_ifindex: 0,
   };
-  return mapCreate(ARRAY, name, 4, valueBytes, entries, options);
+  return mapCreate(type, name, keyBytes, valueBytes, maxEntries, options);
+}
+
+/** Makes an array map with `flags`. */
+export function createArray(name: string, valueBytes: number, maxEntries: number, flags: number): number {
+  const ARRAY = 2;
+  return createMap(name, { type: ARRAY, keyBytes: 4, valueBytes, maxEntries, flags });
 }
 
 const Hook = koffi.struct('bpf_tc_hook', { sz: 'size_t', ifindex: 'int', attach_point: 'int', parent: 'uint32_t' });

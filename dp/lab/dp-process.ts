@@ -16,8 +16,9 @@ export class DpProcess implements AsyncDisposable {
   #seen = 0;
   #exit: { readonly code: number | null; readonly signal: string | null } | undefined;
 
-  constructor({ host }: Place, options: readonly string[]) {
-    const command = [`--net=${host}`, '--', process.execPath, MAIN, ...options];
+  /** `main`: the script that runs. */
+  constructor({ host }: Place, options: readonly string[], main = MAIN) {
+    const command = [`--net=${host}`, '--', process.execPath, main, ...options];
     this.#child = spawn('nsenter', command, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;

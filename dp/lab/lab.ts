@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from './agent.ts';
 import { DpProcess } from './dp-process.ts';
+import type { Place } from './end-process.ts';
+import { Exchange } from './exchange.ts';
 import { TcpPair } from './tcp.ts';
 import { Traffic } from './traffic.ts';
 
@@ -85,7 +87,16 @@ export class Lab implements AsyncDisposable {
 
   /** Starts a dp and waits until it says that it has started; it is stopped with the lab. */
   async start(...more: string[]): Promise<DpProcess> {
-    const dp = this.#stack.use(new DpProcess(this, [...this.options, ...more]));
+    return this.#started(new DpProcess(this, [...this.options, ...more]));
+  }
+
+  /** The same, of another version: `folder` is its dp. */
+  async startVariant(folder: string, ...more: string[]): Promise<DpProcess> {
+    return this.#started(new DpProcess(this, [...this.options, ...more], `${folder}/main.ts`));
+  }
+
+  async #started(dp: DpProcess): Promise<DpProcess> {
+    this.#stack.use(dp);
     await dp.said(/"dp started"/);
     return dp;
   }
@@ -101,9 +112,23 @@ export class Lab implements AsyncDisposable {
     return this.agent(join(this.directory, `client-${this.#agents}.sock`));
   }
 
+  get #ends(): [workload: Place, host: Place] {
+    return [
+      { namespace: this.pod, ip: WORKLOAD.ip },
+      { namespace: this.host, ip: HOST.ip },
+    ];
+  }
+
   async traffic(): Promise<Traffic> {
-    const host = { namespace: this.host, ip: HOST.ip };
-    return this.#stack.use(await Traffic.start({ namespace: this.pod, ip: WORKLOAD.ip }, host));
+    return this.#stack.use(await Traffic.start(...this.#ends));
+  }
+
+  /** Traffic that goes on until it is ended. */
+  async exchange(): Promise<Exchange> {
+    const [workload, host] = this.#ends;
+    const exchange = this.#stack.use(new Exchange(host));
+    await exchange.begin(workload, host);
+    return exchange;
   }
 
   /** TCP connections of one family with the host, or with who is behind it. */

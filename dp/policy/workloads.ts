@@ -43,8 +43,7 @@ export class Workloads {
       this.#remember({ mac: macText(key.mac), ifindex: key.ifindex, iface, port, state, policy: undefined, addresses });
     }
     this.#isDisabled = this.all().some(({ state }) => state.tap & TAP.node);
-    for (const ifindex of datapath.attachment.interfaces())
-      if (!this.on(ifindex).length) datapath.attachment.detach(ifindex);
+    for (const ifindex of datapath.interfaces()) if (!this.on(ifindex).length) datapath.detach(ifindex);
     this.#slots = new PolicySlots(
       datapath,
       this.all().map(({ state }) => state.policy),
@@ -99,7 +98,7 @@ export class Workloads {
     this.setAddresses(workload, new Set(addresses));
     const netns = namespaceBehind(ifindex);
     if (netns !== workload.state.netns) this.#write(workload, { ...workload.state, netns });
-    this.#datapath.attachment.attach(ifindex);
+    this.#datapath.attach(ifindex);
   }
 
   /** Registers a workload by its port and puts the port to work. Throws as Ports.attach does: then neither is there. */
@@ -181,12 +180,13 @@ export class Workloads {
     this.#listeners.forget(workload.state.id);
     for (const why of Object.values(reason)) this.#datapath.drops.delete({ endpoint: workload.state.id, reason: why });
     this.#slots.release(workload.state.policy);
+    this.#datapath.told(ifindex, workload.state.id);
     return true;
   }
 
   #detach({ ifindex, port }: Workload): void {
     if (port) this.#ports.detach(port);
-    else this.#datapath.attachment.detach(ifindex);
+    else this.#datapath.detach(ifindex);
   }
 
   /**
@@ -207,6 +207,7 @@ export class Workloads {
       throw error;
     }
     workload.policy = policy;
+    this.#datapath.told(workload.ifindex, workload.state.id);
     if (!isKept) this.#slots.release(before);
     return epoch;
   }

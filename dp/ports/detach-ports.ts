@@ -1,6 +1,7 @@
 // Takes off what ports have put into other network namespaces, without a dp that runs.
 import { port as portCodec } from '../kernel/abi.gen.ts';
 import { number } from '../kernel/datapath.ts';
+import { GENERATIONS } from '../kernel/generation.ts';
 import { getPinned, isKernelError } from '../kernel/libbpf.ts';
 import { close } from '../kernel/libc.ts';
 import { Table } from '../kernel/table.ts';
@@ -9,7 +10,11 @@ import { Ports } from './ports.ts';
 
 /** `path`: where a dp's tables and programs are pinned. */
 export function detachPorts(path: string): void {
-  const fd = pinnedTable(`${path}/ports`);
+  for (const generation of GENERATIONS) detachPortsIn(path, `${path}/${generation}/ports`);
+}
+
+function detachPortsIn(path: string, table: string): void {
+  const fd = pinnedTable(table);
   if (fd === undefined) return;
   const ports = new Ports(new Table(fd, number, portCodec), {
     tap: new Watching(`${path}/watched`, `${path}/watchers`, 'auto'),

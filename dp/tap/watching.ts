@@ -11,21 +11,23 @@ import {
 } from '../kernel/attachment.ts';
 import {
   attachFilter,
-  closeObject,
   createHook,
   detachFilter,
   FILTER,
-  findMap,
-  findProgram,
   isKernelError,
   KernelError,
   linkInterface,
+} from '../kernel/libbpf.ts';
+import {
+  closeObject,
+  findMap,
+  findProgram,
   loadObject,
   openFile,
   programFd,
   setInitialValue,
   setPinPath,
-} from '../kernel/libbpf.ts';
+} from '../kernel/libbpf-object.ts';
 import { close } from '../kernel/libc.ts';
 import { inNamespace, NamespaceError } from '../kernel/namespace.ts';
 

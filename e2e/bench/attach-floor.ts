@@ -1,5 +1,6 @@
 // Puts the program that does nothing where dp puts its own, on one interface, for as long as this process runs.
-import { createLink, findProgram, KernelError, loadObject, openFile, programFd } from '../../dp/kernel/libbpf.ts';
+import { createLink, KernelError } from '../../dp/kernel/libbpf.ts';
+import { findProgram, loadObject, openFile, programFd } from '../../dp/kernel/libbpf-object.ts';
 import { interfaceIndex } from '../../dp/kernel/libc.ts';
 
 const TCX_INGRESS = 46;

@@ -1,5 +1,5 @@
 // dp's programs and parts of them, over the tables of a running dp or over tables of their own, and run on packets.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import koffi from 'koffi';
 import {
   type Endpoint,
@@ -10,26 +10,24 @@ import {
   flowKey,
 } from '../../dp/kernel/abi.gen.ts';
 import { macText } from '../../dp/kernel/address.ts';
+import { isKernelError, KernelError, lookupElement, runProgram, updateElement } from '../../dp/kernel/libbpf.ts';
 import {
   closeObject,
   findMap,
   findProgram,
-  isKernelError,
-  KernelError,
   loadObject,
-  lookupElement,
   mapFd,
   openFile,
   programFd,
-  runProgram,
   setMaxEntries,
   setPinPath,
-  updateElement,
-} from '../../dp/kernel/libbpf.ts';
+} from '../../dp/kernel/libbpf-object.ts';
 import { close } from '../../dp/kernel/libc.ts';
 import { Table } from '../../dp/kernel/table.ts';
+import { TABLES } from '../../dp/kernel/table-layouts.ts';
 
 const OBJECT = `${import.meta.dirname}/bpf/build/parts.bpf.o`;
+const IN_FORCE = 'in-force';
 /** Of a test run's packets: loopback, which is in every network namespace. */
 const IFINDEX = 1;
 const CONTEXT_BYTES = 192; // struct __sk_buff
@@ -48,9 +46,9 @@ export class Parts implements Disposable {
     this.#object = openFile(OBJECT, null);
     if (!this.#object) throw new KernelError(`open ${OBJECT}`, -2);
     if ('pins' in tables) {
-      for (const name of readdirSync(tables.pins)) {
+      for (const name of TABLES) {
         const map = findMap(this.#object, name);
-        if (map) setPinPath(map, `${tables.pins}/${name}`); // there are links and folders too
+        if (map) setPinPath(map, `${tables.pins}/${IN_FORCE}/${name}`); // not all parts have all tables
       }
     } else {
       setMaxEntries(findMap(this.#object, 'flows'), tables.flows);

@@ -13,6 +13,13 @@
 /* Keeps a type in BTF that no map names. */
 #define ABI_KEEP(type, name) const type *abi_##name __attribute__((unused))
 
+/*
+ * A dp that finds tables of another layout moves their entries, field by field
+ * of the same name; a field that is new is zero. So a field whose meaning
+ * changes takes another name, and zero must mean "as before there was one".
+ * POLICY_FORMAT goes up when a policy's blob is searched in another way.
+ */
+#define POLICY_FORMAT 1
 #define RECORD_SIZE 16
 #define NO_RANK 0xffffffffu
 #define MAX_POLICIES 4096

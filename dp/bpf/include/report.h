@@ -4,6 +4,7 @@
 
 #include "abi.h"
 #include "packet.h"
+#include "shadow.h"
 
 /* A denied flow, and each reason of a workload, is reported at most once in 2 s: one tick more than fit into that. */
 #define REPORT_TICKS 3
@@ -48,7 +49,7 @@ static __always_inline void count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
-	if (value)
+	if (value && !is_shadow)
 		++*value;
 }
 
@@ -73,9 +74,12 @@ struct cause {
 static __noinline int emit(struct __sk_buff *skb, const struct packet *packet, const struct flow_key *key,
 			   const struct cause *cause)
 {
-	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct event *event;
 	__u32 bytes = skb->len < CAPTURED_BYTES ? skb->len : CAPTURED_BYTES;
 
+	if (is_shadow)
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count(COUNTER_EVENTS_LOST);
 		return 0;
@@ -106,9 +110,12 @@ static __noinline int emit(struct __sk_buff *skb, const struct packet *packet, c
 static __always_inline void count_hit(__u32 endpoint, __u32 revision, __u32 rule_id)
 {
 	struct hit_key key = { .endpoint = endpoint, .revision = revision, .rule_id = rule_id };
-	struct hit_count *count_of = bpf_map_lookup_elem(&hits, &key);
+	struct hit_count *count_of;
 	struct hit_count first = { .hits = 1, .last_ns = bpf_ktime_get_ns() };
 
+	if (is_shadow)
+		return;
+	count_of = bpf_map_lookup_elem(&hits, &key);
 	if (!count_of) {
 		if (!bpf_map_update_elem(&hits, &key, &first, BPF_NOEXIST))
 			return;
@@ -126,10 +133,13 @@ static __always_inline void count_hit(__u32 endpoint, __u32 revision, __u32 rule
 static __always_inline __u32 count_drop(__u32 endpoint, __u32 reason)
 {
 	struct drop_key key = { .endpoint = endpoint, .reason = reason };
-	struct drop_count *drop = bpf_map_lookup_elem(&drops, &key);
+	struct drop_count *drop;
 	__u32 now = now_ticks();
 	struct drop_count first = { .packets = 1, .reported = now };
 
+	if (is_shadow)
+		return 0;
+	drop = bpf_map_lookup_elem(&drops, &key);
 	if (!drop)
 		return bpf_map_update_elem(&drops, &key, &first, BPF_NOEXIST) ? 0 : 1;
 	__sync_fetch_and_add(&drop->packets, 1);
