@@ -34,7 +34,7 @@ export const FORMS = {
     ...['rule', 'application', 'default'].flatMap((by) => ACTION_NAMES.map((action) => `${by}: ${action}`)),
   ],
   'rule’s protocol': ['any', ...PROTOCOL_NAMES],
-  'rule’s ports': ['one', 'one, portr 0', 'one, portr the same', 'range', 'every', 'port 0'],
+  'rule’s ports': ['one', 'one with portr 0', 'one with portr the same', 'range', 'every', 'port 0'],
   'rule’s peer': ['address', 'range', 'every', 'name', 'pattern'],
   'rule’s own side': ['address', 'range', 'every'],
   edge: ['first port', 'last port', 'first address', 'last address'],
@@ -132,8 +132,8 @@ function* ruleForms(rule: PolicyRule, { port, peer }: Judged['trial']): Generato
 
 function portForm({ port, portr }: PolicyRule): string {
   if (portr === undefined) return 'one';
-  if (portr === 0) return 'one, portr 0';
-  if (portr === port) return 'one, portr the same';
+  if (portr === 0) return 'one with portr 0';
+  if (portr === port) return 'one with portr the same';
   return port === 0 && portr === 0xffff ? 'every' : 'range';
 }
 

@@ -48,6 +48,19 @@ export class DpProcess implements AsyncDisposable {
     });
   }
 
+  /** All that it said and was not yet taken; from then on it is looked for no more. For runs whose output would fill the memory. */
+  takeOutput(): string {
+    const taken = this.output;
+    this.output = '';
+    this.#seen = 0;
+    return taken;
+  }
+
+  /** nsenter becomes dp. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
   }
