@@ -146,9 +146,9 @@ export class Dp implements Disposable {
     }
   }
 
-  #report(report: Report): void {
+  #report(report: Report, saysLost = 0): void {
     this.#log.debug(report.kind === 'threatLog' ? 'packet' : 'report', 'report', describe(report));
-    this.#notifier?.send(this.#encode(report));
+    this.#notifier?.send(this.#encode(report), saysLost);
   }
 
   #encode(report: Report): Buffer {
@@ -177,9 +177,9 @@ export class Dp implements Disposable {
     for (const report of this.#hits.collect(this.#notifier?.isDrained ?? true)) this.#report(report);
     this.#losses.add(lost);
     this.#events = 0;
-    for (const report of this.#losses.collect(PERIOD_MS / 1000)) {
+    for (const { report, reports } of this.#losses.collect(PERIOD_MS / 1000)) {
       if (report.kind === 'error') this.#log.error('lost', { reason: report.text });
-      this.#report(report);
+      this.#report(report, reports);
     }
   }
 

@@ -176,6 +176,11 @@ export class Datagrams implements AsyncDisposable {
 
   async #restingBytes(): Promise<number> {
     await this.#settled();
+    return this.residentBytes;
+  }
+
+  /** Of dp, as the kernel counts them. */
+  get residentBytes(): number {
     const status = readFileSync(`/proc/${this.#dp.pid}/status`, 'utf8');
     return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
   }

@@ -1,4 +1,4 @@
-// The parts of a run, each from seed to seed until its time is over, it is stopped, or it has found something.
+// The parts of a run, each from seed to seed until its time is over, it is stopped, or it has found something. At least a little.
 import { setImmediate as turn } from 'node:timers/promises';
 import { Harness } from '../bpf/harness.ts';
 import { Broken, Datagrams } from './datagrams.ts';
@@ -31,15 +31,16 @@ async function fuzzVerdicts({ seed: first, isOver, progress }: Run): Promise<Out
   const { forms } = verdicts;
   let policies = 0;
   const counts = () => ({ verdicts: verdicts.verdicts, policies, commands: verdicts.changes });
-  for (let seed = first; !isOver(); seed++) {
+  for (let seed = first; policies === 0 || !isOver(); seed++) {
     policies += 1;
     const life = verdicts.run(planOf(seed));
-    for (let step = life.next(); !isOver(); step = life.next()) {
-      if (step.value) return { counts: counts(), forms, finding: { seed, text: textOf(step.value) } };
-      if (step.done) break;
+    do {
+      const { done, value } = life.next();
+      if (value) return { counts: counts(), forms, finding: { seed, text: textOf(value) } };
+      if (done) break;
       progress(counts());
       await turn();
-    }
+    } while (!isOver());
     life.return(undefined);
   }
   return { counts: counts(), forms, finding: undefined };
@@ -49,7 +50,7 @@ async function fuzzFrames({ seed: first, isOver, progress }: Run): Promise<Outco
   using harness = new Harness();
   const frames = new Frames(harness);
   const counts = () => ({ frames: frames.judged, passed: frames.passed, 'refused by the test run': frames.refused });
-  for (let seed = first; !isOver(); seed++) {
+  for (let seed = first; seed === first || !isOver(); seed++) {
     const text = frames.run(seed);
     if (text) return { counts: counts(), finding: { seed, text } };
     progress(counts());

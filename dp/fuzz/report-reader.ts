@@ -42,7 +42,7 @@ export class ReportReader implements AsyncDisposable {
     if (report.kind === 'policyRealized') this.realized += 1;
     if (report.kind !== 'error') return;
     this.codes.add(report.code);
-    if (report.code === ERROR_CODE.reportsLost) this.lost += Number(/^\d+/.exec(report.text)?.[0] ?? 0);
+    if (report.code === ERROR_CODE.reportsLost) this.lost += Number(/^(\d+) reports/.exec(report.text)?.[1] ?? 0);
     else this.errors += 1;
   }
 

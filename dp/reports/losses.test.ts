@@ -19,7 +19,7 @@ after(() => harness[Symbol.dispose]());
 
 /** As an agent reads them. */
 const textsOf = (losses: Losses): string[] =>
-  losses.collect(2).map((report) => {
+  losses.collect(2).map(({ report }) => {
     const { report: read } = decodeReport(encodeReport(report, 1));
     assert.ok(read.kind === 'error' && read.code === ERROR_CODE.reportsLost);
     return read.text;

@@ -29,12 +29,11 @@ export class Losses {
     this.#reports += reports;
   }
 
-  /** What was lost since the last call, an ERROR report each; `seconds`: how long that is. */
-  collect(seconds: number): Report[] {
+  /** What was lost since the last call, an ERROR report each; `seconds`: how long that is, `reports`: how many it says were lost. */
+  collect(seconds: number): { readonly report: Report; readonly reports: number }[] {
     const now = this.inKernel();
     const reports = this.#reports + Number(now.events - this.#told.events);
-    const texts = [
-      reports > 0 && `${reports} reports lost in the last ${seconds} s: there were more than can be sent`,
+    const kernelTexts = [
       now.hits > this.#told.hits &&
         `${now.hits - this.#told.hits} hits lost in the last ${seconds} s: their table is full`,
       now.flows > this.#told.flows &&
@@ -42,6 +41,18 @@ export class Losses {
     ].filter((text) => text !== false);
     this.#told = now;
     this.#reports = 0;
-    return texts.map((text) => ({ kind: 'error', code: ERROR_CODE.reportsLost, command: 0, mac: NO_MAC, text }));
+    const text = `${reports} reports lost in the last ${seconds} s: there were more than can be sent`;
+    return [
+      ...(reports > 0 ? [{ report: lossReport(text), reports }] : []),
+      ...kernelTexts.map((one) => ({ report: lossReport(one), reports: 0 })),
+    ];
   }
 }
+
+const lossReport = (text: string): Report => ({
+  kind: 'error',
+  code: ERROR_CODE.reportsLost,
+  command: 0,
+  mac: NO_MAC,
+  text,
+});

@@ -93,6 +93,12 @@ describe('reports', () => {
     await agent.until(sent - 1);
     assert.deepEqual(agent.numbers, countUpTo(sent).slice(500));
   });
+  it('that say how many were lost are lost with what they say', () => {
+    using notifier = new Notifier(newPath(), () => undefined);
+    notifier.send(report(0), 70);
+    for (const number of countUpTo(MAX_WAITING)) notifier.send(report(number));
+    assert.equal(notifier.takeLost(), 71);
+  });
   it('are neither lost nor doubled unseen, whatever the agent has read when it is full', async () => {
     const path = newPath();
     await using agent = new Reader(path);

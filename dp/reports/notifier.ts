@@ -4,9 +4,12 @@ import unix, { type Socket } from 'unix-dgram';
 const MAX_WAITING = 4096;
 const RECONNECT_MS = 500;
 
+/** `counts`: how many reports are lost with it. */
+type Waiting = { readonly bytes: Buffer; readonly counts: number };
+
 export class Notifier implements Disposable {
   readonly #path: string;
-  readonly #waiting: Buffer[] = [];
+  readonly #waiting: Waiting[] = [];
   readonly #onState: (state: string) => void;
   #socket: Socket | undefined;
   #isReady = false;
@@ -20,12 +23,10 @@ export class Notifier implements Disposable {
     this.#connect();
   }
 
-  send(report: Buffer): void {
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#waiting.shift();
-      this.#lost += 1;
-    }
-    this.#waiting.push(report);
+  /** `saysLost`: how many reports this one says were lost; should it be lost as well, they are counted again with it. */
+  send(report: Buffer, saysLost = 0): void {
+    if (this.#waiting.length >= MAX_WAITING) this.#lost += this.#waiting.shift()?.counts ?? 0;
+    this.#waiting.push({ bytes: report, counts: 1 + saysLost });
     this.#flush();
   }
 
@@ -74,7 +75,7 @@ export class Notifier implements Disposable {
     while (this.#isReady && this.#socket) {
       const [next] = this.#waiting;
       if (!next) return;
-      this.#socket.send(next); // an error or a full receiver clears isReady before this returns
+      this.#socket.send(next.bytes); // an error or a full receiver clears isReady before this returns
       if (this.#isReady) this.#waiting.shift();
     }
   }
