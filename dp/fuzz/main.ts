@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { LoadError } from '../kernel/program-object.ts';
 // The fuzzer's command line: runs the parts that it is asked for, and says what they have come to.
 import { KernelError } from '../kernel/libbpf.ts';
+import { LoadError } from '../kernel/program-object.ts';
 import { HELP, type Options, type Part, parseOptions, UsageError } from './options.ts';
 import { FUZZERS } from './parts.ts';
 import { jsonOfResults, type PartResult, textOfResult } from './summary.ts';
