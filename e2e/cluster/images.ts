@@ -16,10 +16,11 @@ const OPTIONAL_TOOLS = ['ping', 'bpftool', 'tcpdump', 'ethtool'];
 
 type Own = { readonly name: string; readonly lay: (context: string, options: RunOptions) => Promise<void> };
 
-/** What only a local cluster needs: kind's nodes have their own. */
+/** What only a local cluster needs: kind's nodes have their own, or pull it. */
 const FOR_LOCAL: readonly Own[] = [
   { name: 'pause', lay: (context) => cp(program('pause'), join(context, 'pause')) },
   { name: 'coredns', lay: (context) => cp(program('coredns'), join(context, 'coredns')) },
+  { name: 'etcd', lay: (context) => cp(program('etcd'), join(context, 'etcd')) },
 ];
 const FOR_ALL: readonly Own[] = [
   { name: 'agnhost', lay: (context) => cp(program('agnhost'), join(context, 'agnhost')) },

@@ -1,0 +1,234 @@
+// The Helm chart: what it refuses, and that what it installs enforces a rule on real pods.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { mustRun, run } from '../lab/command.ts';
+import { poll, waitFor } from '../lab/wait.ts';
+import { helm } from './kubectl.ts';
+import { REPOSITORY } from './places.ts';
+import { apply, cluster, inPod, kube, namespace, onNode, pod, provider, untilPhase } from './under-test.ts';
+
+const CHART = join(REPOSITORY, 'charts/podwall');
+const SYSTEM = 'podwall-system';
+const SHOP = 'shop';
+const RELEASE = 'podwall';
+const INSTALL_TIMEOUT_MS = 180_000;
+const SETTLE_TIMEOUT_MS = 60_000;
+
+const render = (...options: readonly string[]) => run(helm(cluster, 'template', RELEASE, CHART, ...options));
+
+describe('the chart', () => {
+  it('passes helm lint', async () => {
+    const { code, stdout } = await run(helm(cluster, 'lint', '--strict', CHART));
+    assert.equal(code, 0, stdout);
+  });
+
+  const refused = [
+    [['controller.replicas=many'], /controller\/replicas/],
+    [['controler.replicas=1'], /controler/],
+    [['etcd.enabled=false'], /etcd\/external\/url/],
+    [['etcd.external.url=http://etcd:2379'], /etcd\/external\/url/],
+    [['dp.log=everything'], /dp\/log/],
+    [['agent.resolver=dns.example'], /agent\/resolver/],
+  ] as const;
+  for (const [settings, says] of refused)
+    it(`refuses ${settings.join()} and says where`, async () => {
+      const { code, stderr } = await render(...settings.flatMap((setting) => ['--set', setting]));
+      assert.notEqual(code, 0);
+      assert.match(stderr, says);
+    });
+
+  it('uses an etcd of the user’s own', async () => {
+    const own = ['url=https://etcd.example:2379', 'controllerSecret=c', 'agentSecret=a'];
+    const settings = ['etcd.enabled=false', ...own.map((each) => `etcd.external.${each}`)];
+    const { stdout, stderr } = await render(...settings.flatMap((setting) => ['--set', setting]));
+    assert.match(stdout, /--etcd=https:\/\/etcd\.example:2379/, stderr);
+    assert.doesNotMatch(stdout, /StatefulSet|--etcd-grant/);
+  });
+});
+
+describe('what the chart installs', () => {
+  let node = '';
+  const ips = new Map<string, string>();
+
+  before(async () => {
+    [node = ''] = await provider().nodes(cluster);
+    await apply([
+      namespace(SHOP),
+      ...['allowed', 'denied'].map((name) =>
+        pod({ namespace: SHOP, name, node, image: 'localhost/agnhost:1', args: ['netexec'] }),
+      ),
+      pod({ namespace: SHOP, name: 'client', node, image: 'localhost/tools:1' }),
+    ]);
+    for (const name of ['allowed', 'denied', 'client']) {
+      await untilPhase(SHOP, name, 'Running');
+      ips.set(name, await kube(['-n', SHOP, 'get', 'pod', name, '-o', 'jsonpath={.status.podIP}']));
+    }
+    for (const name of ['allowed', 'denied'])
+      await waitFor(`${name} to answer`, async () => (await reaches(name)) || undefined, {
+        timeoutMs: SETTLE_TIMEOUT_MS,
+      });
+    await install(await declaredIn(node));
+  });
+
+  after(async () => {
+    await run(helm(cluster, '-n', SYSTEM, 'uninstall', RELEASE, '--wait'), { timeoutMs: INSTALL_TIMEOUT_MS });
+    for (const each of await provider().nodes(cluster)) await onNode(each, 'rm', '-rf', '/sys/fs/bpf/podwall');
+    await kube(['delete', 'namespace', SYSTEM, SHOP, '--ignore-not-found'], { timeoutMs: INSTALL_TIMEOUT_MS });
+  });
+
+  const reaches = async (name: string): Promise<boolean> => {
+    const url = `http://${ips.get(name)}:8080/hostname`;
+    return (await inPod(SHOP, 'client', 'curl', '-s', '-m', '2', '-o', '/dev/null', url)).code === 0;
+  };
+
+  it('is ready: etcd, the controller, and agent and dp on every node', async () => {
+    const pods = await kube(['-n', SYSTEM, 'get', 'pods', '-o', 'jsonpath={range .items[*]}{.status.phase} {end}']);
+    const nodes = await provider().nodes(cluster);
+    assert.deepEqual(pods.trim().split(/\s+/), Array(nodes.length + 2).fill('Running'));
+  });
+
+  it('enforces a rule on a real pod', async () => {
+    const isDenied = await poll(async () => !(await reaches('denied')) || undefined, { timeoutMs: SETTLE_TIMEOUT_MS });
+    assert.ok(isDenied, 'what no rule allows was let through');
+    assert.ok(await reaches('allowed'), 'what the rule allows was dropped');
+  });
+
+  it('has had no container that ended', async () => {
+    const counts = 'jsonpath={range .items[*]}{.status.containerStatuses[*].restartCount} {end}';
+    const restarts = await kube(['-n', SYSTEM, 'get', 'pods', '-o', counts]);
+    assert.match(restarts, /^[0 ]+$/);
+  });
+
+  it('goes on enforcing while agent and dp are replaced', async () => {
+    const of = ['-l', 'app.kubernetes.io/component=node', '--field-selector', `spec.nodeName=${node}`];
+    await kube(['-n', SYSTEM, 'delete', 'pod', ...of, '--wait'], { timeoutMs: SETTLE_TIMEOUT_MS });
+    assert.equal(await reaches('denied'), false);
+    assert.ok(await reaches('allowed'));
+  });
+
+  it('gives agent and dp no token, and dp no capability that it can do without', async () => {
+    const daemonSet = await kube(['-n', SYSTEM, 'get', 'daemonset', `${RELEASE}-node`, '-o', 'json']);
+    const { spec } = JSON.parse(daemonSet).spec.template;
+    assert.equal(spec.automountServiceAccountToken, false);
+    const dp = spec.containers.find(({ name }: { name: string }) => name === 'dp');
+    const all: string[] = dp.securityContext.capabilities.add;
+    assert.equal(await endOf('with-all', dp, spec.volumes, all), 'Running');
+    for (const dropped of all) {
+      const name = `without-${dropped.toLowerCase().replaceAll('_', '-')}`;
+      const rest = all.filter((capability) => capability !== dropped);
+      assert.equal(await endOf(name, dp, spec.volumes, rest), 'Failed', `dp runs ${name}`);
+    }
+  });
+
+  /** Whether a dp with only these capabilities ends by itself, or comes to listen. */
+  async function endOf(name: string, dp: DpContainer, volumes: readonly object[], add: readonly string[]) {
+    const pins = `/sys/fs/bpf/${name}`;
+    const securityContext = { ...dp.securityContext, capabilities: { drop: ['ALL'], add } };
+    const container = { ...dp, args: ['dp/main.ts', '--standalone', '-d', 'all', '--pin', pins], securityContext };
+    await apply([standalone(name, node, [container], volumes)]);
+    const settled = async () => {
+      const phase = await kube(['-n', SHOP, 'get', 'pod', name, '-o', 'jsonpath={.status.phase}']);
+      if (phase === 'Failed') return phase;
+      return phase === 'Running' && /dp started/.test(await kube(['-n', SHOP, 'logs', name])) ? phase : undefined;
+    };
+    const end = await poll(settled, { timeoutMs: SETTLE_TIMEOUT_MS });
+    await kube(['-n', SHOP, 'delete', 'pod', name, '--now'], { timeoutMs: SETTLE_TIMEOUT_MS });
+    await onNode(node, 'rm', '-rf', pins);
+    return end;
+  }
+
+  it('keeps its certificates through an upgrade', async () => {
+    const certificate = () =>
+      kube(['-n', SYSTEM, 'get', 'secret', `${RELEASE}-etcd-agent`, '-o', 'jsonpath={.data.tls\\.crt}']);
+    const before = await certificate();
+    await mustRun(helm(cluster, '-n', SYSTEM, 'upgrade', RELEASE, CHART, '--reuse-values', '--set', 'dp.log=all'));
+    assert.equal(await certificate(), before);
+  });
+});
+
+type DpContainer = { readonly securityContext: object };
+
+/** A pod with a DaemonSet's container, that is not started again. */
+const standalone = (name: string, node: string, containers: readonly object[], volumes: readonly object[]) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { namespace: SHOP, name },
+  spec: {
+    nodeName: node,
+    hostNetwork: true,
+    hostPID: true,
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: 0,
+    securityContext: { runAsUser: 0, seccompProfile: { type: 'RuntimeDefault' } },
+    containers,
+    volumes: volumes.filter((volume) => !('secret' in volume)),
+  },
+});
+
+/** A rule, and the client that it is for, as the controller and the agent read them from files. */
+async function declaredIn(node: string) {
+  const ip = await kube(['-n', SHOP, 'get', 'pod', 'client', '-o', 'jsonpath={.status.podIP}']);
+  const allowed = await kube(['-n', SHOP, 'get', 'pod', 'allowed', '-o', 'jsonpath={.status.podIP}']);
+  const search = `for ns in /var/run/netns/*; do nsenter --net=$ns ip -4 -o addr show | grep -q "inet ${ip}/" && echo $ns; done`;
+  const netns = (await onNode(node, 'sh', '-c', search)).stdout.trim();
+  assert.match(netns, /^\/var\/run\/netns\/\S+$/, 'one network namespace has the client’s address');
+  const rule = {
+    apiVersion: 'podwall.io/v1alpha1',
+    kind: 'NetworkRule',
+    metadata: { namespace: SHOP, name: 'client' },
+    spec: {
+      selector: { matchLabels: { app: 'client' } },
+      mode: 'Protect',
+      egress: [{ name: 'web', action: 'Allow', to: [{ ip: allowed }], ports: ['tcp/8080'] }],
+    },
+  };
+  const client = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace: SHOP, name: 'client', labels: { app: 'client' } },
+    spec: { nodeName: node },
+  };
+  return { rule, client, workloads: [{ namespace: SHOP, name: 'client', netns, interface: 'eth0' }] };
+}
+
+/** With a folder of rules and a file of workloads instead of the cluster's own. */
+async function install({ rule, client, workloads }: Awaited<ReturnType<typeof declaredIn>>): Promise<void> {
+  const files = (name: string, data: Record<string, object>) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { namespace: SYSTEM, name },
+    data: Object.fromEntries(Object.entries(data).map(([file, value]) => [file, JSON.stringify(value)])),
+  });
+  await apply([
+    namespace(SYSTEM),
+    files('rules', { 'rule.yaml': rule, 'pod.yaml': client }),
+    files('workloads', { 'workloads.yaml': workloads }),
+  ]);
+  const volume = (name: string) => ({ name, configMap: { name } });
+  const values = {
+    image: { repository: 'localhost/podwall', tag: 'dev', pullPolicy: 'Never' },
+    controller: {
+      replicas: 1,
+      extraArgs: ['--source=/rules', '--status-dir=/status'],
+      extraVolumes: [volume('rules'), { name: 'status', emptyDir: {} }],
+      extraVolumeMounts: [
+        { name: 'rules', mountPath: '/rules' },
+        { name: 'status', mountPath: '/status' },
+      ],
+    },
+    agent: {
+      extraArgs: ['--workloads=netns:/workloads/workloads.yaml'],
+      extraVolumes: [volume('workloads')],
+      extraVolumeMounts: [{ name: 'workloads', mountPath: '/workloads' }],
+    },
+    ...(provider().name === 'local' && {
+      etcd: { image: { repository: 'localhost/etcd', tag: '1', pullPolicy: 'Never' } },
+    }),
+  };
+  const options = ['--namespace', SYSTEM, '--values', '-', '--wait', '--timeout', '150s'];
+  await mustRun(helm(cluster, 'install', RELEASE, CHART, ...options), {
+    timeoutMs: INSTALL_TIMEOUT_MS,
+    input: JSON.stringify(values),
+  });
+}
