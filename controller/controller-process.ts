@@ -1,4 +1,4 @@
-// A controller as a process over a folder of its own, with an etcd and someone to report to it: for tests.
+// A controller as a process, over a folder of its own or an API server, with an etcd: for tests.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
@@ -16,14 +16,12 @@ export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string
 export class ControllerProcess implements AsyncDisposable {
   readonly folder: string;
   readonly lines: LogLine[] = [];
-  readonly #etcdUrl: string;
-  readonly #options: readonly string[];
+  readonly #args: readonly string[];
   #child: ChildProcess | undefined;
 
-  private constructor(folder: string, etcdUrl: string, options: readonly string[]) {
-    this.#options = options;
+  private constructor(folder: string, args: readonly string[]) {
     this.folder = folder;
-    this.#etcdUrl = etcdUrl;
+    this.#args = args;
   }
 
   /** `options`: further ones of its command line. */
@@ -33,16 +31,29 @@ export class ControllerProcess implements AsyncDisposable {
     options: readonly string[] = [],
   ): Promise<ControllerProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'podwall-controller-'));
-    const controller = new ControllerProcess(folder, etcdUrl, options);
+    const controller = new ControllerProcess(folder, ['--etcd', etcdUrl, '--source', folder, ...options]);
     for (const [name, text] of Object.entries(files)) await controller.write(name, text);
     controller.run();
     return controller;
   }
 
+  /** Follows an API server; `identity` is what it calls itself in the election of a leader. */
+  static async startOn(etcdUrl: string, kubeconfig: string, identity: string): Promise<ControllerProcess> {
+    const folder = await mkdtemp(join(tmpdir(), 'podwall-controller-'));
+    const source = ['--source', 'kubernetes', '--kubeconfig', kubeconfig, '--namespace', 'default'];
+    const controller = new ControllerProcess(folder, ['--etcd', etcdUrl, ...source, '--identity', identity]);
+    controller.run();
+    return controller;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   run(): void {
-    const places = ['--etcd', this.#etcdUrl, '--source', this.folder];
-    const args = [join(import.meta.dirname, 'main.ts'), ...places, ...this.#options];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...this.#args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     createInterface({ input: child.stdout }).on('line', (line) => this.lines.push(JSON.parse(line)));
     this.#child = child;
   }
@@ -69,7 +80,9 @@ export class ControllerProcess implements AsyncDisposable {
   /** Answers its exit code, and how long it took. */
   async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<{ code: number | null; tookMs: number }> {
     const child = this.#child;
-    if (!child || child.exitCode !== null) return { code: child?.exitCode ?? null, tookMs: 0 };
+    if (!child || child.exitCode !== null || child.signalCode !== null) {
+      return { code: child?.exitCode ?? null, tookMs: 0 };
+    }
     const startMs = Date.now();
     const ended = once(child, 'exit');
     child.kill(signal);

@@ -4,11 +4,12 @@ import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './api/keyspace.ts';
-import { type Options, readOptions, UsageError, VERSION } from './command-line.ts';
+import { type FolderOptions, type Options, readOptions, UsageError, VERSION } from './command-line.ts';
 import { Mirror } from './etcd/mirror.ts';
 import type { EtcdOptions } from './etcd/session.ts';
 import { type Logger, openLog } from './log.ts';
 import { Reconciler } from './reconcile.ts';
+import { type Run, untilStopped } from './run.ts';
 import { FolderSource } from './sources/folder/folder-source.ts';
 import { StatusFiles } from './status/status-files.ts';
 
@@ -17,14 +18,22 @@ const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 const SHUTDOWN_MS = 1500;
 
 async function run(options: Options, log: Logger, stop: AbortSignal): Promise<void> {
-  const { etcd, source, statusFolder } = options;
-  for (const folder of new Set([source, statusFolder])) await requireFolder(folder);
-  log.info({ version: VERSION, etcd, source, statusFolder }, 'started');
+  const { etcd, source } = options;
+  log.info({ version: VERSION, etcd, source }, 'started');
+  const run = { etcd: etcdOptions(options), log, stop };
+  if (source.kind === 'folder') return followFolder(source, run);
+  // Loaded only here: what speaks to the API server takes half of a second.
+  const { followKubernetes } = await import('./kubernetes/follow.ts');
+  return followKubernetes(source, run);
+}
+
+async function followFolder({ folder, statusFolder }: FolderOptions, { etcd, log, stop }: Run): Promise<void> {
+  for (const path of new Set([folder, statusFolder])) await requireFolder(path);
   await using statusFiles = await StatusFiles.open(statusFolder, log);
-  await using mirror = new Mirror(etcdOptions(options), ROOT, log, (keys) => reconciler.etcdChanged(keys));
+  await using mirror = new Mirror(etcd, ROOT, log, (keys) => reconciler.etcdChanged(keys));
   await using reconciler = new Reconciler(mirror, statusFiles, log);
-  await using _source = new FolderSource(source, log, (declared) => reconciler.declare(declared));
-  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  await using _source = new FolderSource(folder, log, (declared) => reconciler.declare(declared));
+  await untilStopped(stop);
 }
 
 function etcdOptions({ etcd, etcdTls, grantsAccess }: Options): EtcdOptions {
@@ -78,7 +87,7 @@ async function main(): Promise<number> {
 }
 
 async function untilLate(stop: AbortSignal): Promise<false> {
-  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  await untilStopped(stop);
   await sleep(SHUTDOWN_MS);
   return false;
 }

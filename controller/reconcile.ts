@@ -10,8 +10,8 @@ import type { Logger } from './log.ts';
 import { Publisher } from './publish/publisher.ts';
 import { type News, ReportBook } from './reports/report-book.ts';
 import type { Declared } from './sources/declared.ts';
-import { StatusBoard } from './status/status-board.ts';
-import type { StatusFiles } from './status/status-files.ts';
+import { StatusBoard, type Turn } from './status/status-board.ts';
+import type { StatusSink } from './status/status-sink.ts';
 
 /** Changes that come together are worked off together. */
 const GATHER_MS = 20;
@@ -31,17 +31,26 @@ export class Reconciler implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
   #isClosed = false;
+  #isActing = true;
 
-  constructor(mirror: Mirror, statusFiles: StatusFiles, log: Logger) {
+  /** `announce` is called with what people may want to be told of. */
+  constructor(mirror: Mirror, status: StatusSink, log: Logger, announce: (turn: Turn) => void = () => undefined) {
     this.#mirror = mirror;
     this.#log = log;
     this.#publisher = new Publisher(mirror, log, () => this.#wake());
-    this.#board = new StatusBoard(statusFiles, log);
+    this.#board = new StatusBoard(status, log, announce);
   }
 
   /** All that is declared from now on. */
   declare(declared: Declared): void {
     this.#declared = declared;
+    this.#mustCompile = true;
+    this.#wake();
+  }
+
+  /** While another controller leads, all is followed and nothing is written. */
+  set isActing(isActing: boolean) {
+    this.#isActing = isActing;
     this.#mustCompile = true;
     this.#wake();
   }
@@ -73,7 +82,7 @@ export class Reconciler implements AsyncDisposable {
   /** Before etcd was listed once nothing is decided: which generations are next is known only from there. */
   async #work(): Promise<void> {
     const declared = this.#declared;
-    if (!declared || !this.#hasListed || this.#isClosed) return;
+    if (!declared || !this.#hasListed || this.#isClosed || !this.#isActing) return;
     const changed = [...this.#changedKeys];
     this.#changedKeys.clear();
     const isFirst = this.#compiled === undefined;
@@ -82,11 +91,12 @@ export class Reconciler implements AsyncDisposable {
     this.#tell(news, declared, isFirst);
     if (this.#mustCompile || news.areAddressesNew) this.#compile(declared);
     if (!this.#compiled) return;
-    await this.#publisher.publish(this.#compiled.entries, declared.isComplete);
+    await this.#publisher.publish(this.#compiled.entries, declared.unread);
     this.#board.show({
       declared,
       compiled: this.#compiled,
       generations: this.#generations,
+      flaws: this.#compiled.flaws,
       reports: this.#reports,
       published: (id) => this.#published(id),
       now: new Date().toISOString(),

@@ -19,6 +19,8 @@ export type EtcdOptions = {
   readonly dataDir?: string;
   /** PEM files: it then speaks TLS alone, with clients whose certificates this authority signed. */
   readonly tls?: EtcdTls;
+  /** The machine's own unless told. */
+  readonly program?: string;
 };
 
 export type EtcdTls = { readonly ca: string; readonly cert: string; readonly key: string };
@@ -31,9 +33,11 @@ export class Etcd implements AsyncDisposable {
   readonly #folder: string;
   readonly #dataDir: string;
   readonly #tls: EtcdTls | undefined;
+  readonly #program: string;
   #child: ChildProcess | undefined;
 
   private constructor(port: number, ports: { peer: number; health: number }, folder: string, options: EtcdOptions) {
+    this.#program = options.program ?? 'etcd';
     this.port = port;
     this.url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
     this.#healthUrl = `http://127.0.0.1:${ports.health}`;
@@ -69,7 +73,7 @@ export class Etcd implements AsyncDisposable {
     const peerUrl = `http://127.0.0.1:${this.#peerPort}`;
     const log = join(this.#folder, 'etcd.log');
     const child = spawn(
-      'etcd',
+      this.#program,
       [
         ...['--data-dir', this.#dataDir, '--logger', 'zap', '--log-outputs', log],
         ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
@@ -134,8 +138,8 @@ const tlsOptions = (tls: EtcdTls | undefined): string[] =>
 const handedOut = new Set<number>();
 const PORT_TRIES = 100;
 
-/** Below the ports that connections leave from, which could take that of a stopped etcd. */
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 that nothing listens on now: below those that connections leave from, which could take that of a stopped etcd. */
+export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES; tries++) {
     const port = randomInt(20_000, 32_000);
     if (handedOut.has(port) || !(await isFree(port))) continue;

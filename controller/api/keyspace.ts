@@ -3,6 +3,8 @@
 export const ROOT = '/podwall/v1/';
 
 export const keys = {
+  /** The controller that leads, leased: who it is. It alone may write what controllers write. */
+  leader: `${ROOT}leader`,
   rulesPrefix: `${ROOT}rules/`,
   /** controller: {@link PublishedResource} */
   rules: (resourceUid: string) => `${ROOT}rules/${resourceUid}`,

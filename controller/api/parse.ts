@@ -129,10 +129,11 @@ function refused(resource: ResourceId | undefined, messages: readonly string[]):
 /** Which resource a manifest means to be, however wrong the rest of it is. */
 function identify({ kind, metadata }: Readonly<Record<string, unknown>>): ResourceId | undefined {
   if (typeof kind !== 'string' || !KIND.test(kind) || !isObject(metadata)) return undefined;
-  const { name, namespace: named } = metadata;
+  const { name, namespace: named, uid } = metadata;
   const namespace = typeof named === 'string' ? named : DEFAULT_NAMESPACE;
   if (typeof name !== 'string' || !NAME.test(name) || !NAMESPACE.test(namespace)) return undefined;
-  return { kind, namespace: clusterKinds.includes(kind) ? '' : namespace, name };
+  const known = typeof uid === 'string' ? { uid } : {};
+  return { kind, namespace: clusterKinds.includes(kind) ? '' : namespace, name, ...known };
 }
 
 function explain({ instancePath, keyword, params, message, data, parentSchema }: ErrorObject): Fault {

@@ -49,7 +49,13 @@ export type Namespace = Identity & { readonly kind: 'Namespace'; readonly namesp
 export type Node = Identity & { readonly kind: 'Node'; readonly namespace: ''; readonly ips: readonly string[] };
 export type Resource = Rule | Pod | Namespace | Node;
 
-export type ResourceId = { readonly kind: string; readonly namespace: string; readonly name: string };
+export type ResourceId = {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Where its source gives it one. */
+  readonly uid?: string;
+};
 
 /** `NetworkRule shop/checkout`, `Node worker-1`: what people and logs call it, unique among all. */
 export const describe = ({ kind, namespace, name }: ResourceId): string =>

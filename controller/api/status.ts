@@ -34,6 +34,8 @@ export type NetworkRuleStatus = {
   readonly workloads: { readonly desired: number; readonly programmed: number };
   /** Nodes with such pods, and those on which all of them are confirmed. */
   readonly nodes: { readonly desired: number; readonly programmed: number };
+  /** The same for a table's columns: programmed/desired, and the hits of all rules. */
+  readonly summary: { readonly workloads: string; readonly nodes: string; readonly hits: number };
   /** In the order of the spec, egress first; last the default action. */
   readonly rules: readonly RuleHits[];
   /** How many there were in all, and the last reports, newest last. */

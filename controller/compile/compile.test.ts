@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { keys, type PublishedResource, type PublishedRule } from '../api/keyspace.ts';
 import type { Resource } from '../api/resources.ts';
-import { declare } from '../sources/declared.ts';
+import { planWrites } from '../publish/plan.ts';
+import { declare, NOTHING_UNREAD } from '../sources/declared.ts';
 import { countGenerations } from './generations.ts';
 import { API, at, clusterRule, compiled, namespace, node, pod, resource, rule } from './test-cluster.ts';
 
@@ -216,7 +217,7 @@ describe('a generation', () => {
   const spec = { egress: [{ name: 'a', action: 'Allow', ports: ['tcp/1'] }] };
   const reordered = { egress: [{ ports: ['tcp/1'], action: 'Allow', name: 'a' }] };
   const count = (manifest: Resource, known: Parameters<typeof countGenerations>[1]) =>
-    countGenerations(declare([manifest], [], true).rules, known);
+    countGenerations(declare([manifest], [], NOTHING_UNREAD).rules, known);
   const first = count(rule('r', spec), new Map());
 
   const cases: [what: string, spec: object, generation: number][] = [
@@ -237,4 +238,34 @@ describe('a generation', () => {
     });
     assert.deepEqual(count(own, first).get('r'), { generation: 7 });
   });
+});
+
+describe('in a cluster of 1,000 pods and 100 rules', () => {
+  const PODS = 1000;
+  const rules = Array.from({ length: 100 }, (_, index) =>
+    rule(`r${index}`, {
+      selector: { matchLabels: { app: `a${index % 50}` } },
+      egress: [{ name: 'x', action: 'Allow', to: [{ podSelector: { matchLabels: { app: `a${index % 20}` } } }] }],
+    }),
+  );
+  const numbered = (index: number, app: string, parts: { node?: string; ips?: string[] } = {}) => {
+    const ip = `10.${Math.floor(index / 250)}.0.${(index % 250) + 1}`;
+    return pod(`p${index}`, { app }, { node: `n${index % 10}`, ips: [ip], ...parts });
+  };
+  const pods = Array.from({ length: PODS }, (_, index) => numbered(index, `a${index % 50}`));
+  const before = compiled([...rules, ...pods]);
+  const held = new Map([...before].map(([key, value]) => [key, { value }]));
+  const writes = (changed: Resource[]) => planWrites(compiled([...rules, ...changed]), held).flat().length;
+  const withFirst = (...first: Resource[]) => [...first, ...pods.slice(1)];
+
+  const cases: [what: string, pods: Resource[], writes: number][] = [
+    ['nothing that changes writes nothing', pods, 0],
+    ['a new pod is its workload and its group', [...pods, numbered(PODS, 'a7')], 2],
+    ['a new pod that no rule is about is its workload alone', [...pods, numbered(PODS, 'none')], 1],
+    ['a pod that goes is its workload and its group', withFirst(), 2],
+    ['a relabelled pod is its workload and the groups that it leaves and enters', withFirst(numbered(0, 'a8')), 3],
+    ['a pod with another address is its group', withFirst(numbered(0, 'a0', { ips: ['10.9.9.9'] })), 1],
+    ['a pod on another node is its workload there and here', withFirst(numbered(0, 'a0', { node: 'n9' })), 2],
+  ];
+  for (const [what, changed, count] of cases) it(what, () => assert.equal(writes(changed), count));
 });

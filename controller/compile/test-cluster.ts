@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { keys } from '../api/keyspace.ts';
 import { parseManifest } from '../api/parse.ts';
 import type { Resource } from '../api/resources.ts';
-import { declare } from '../sources/declared.ts';
+import { declare, NOTHING_UNREAD } from '../sources/declared.ts';
 import { compile } from './compile.ts';
 import { countGenerations } from './generations.ts';
 import { takeInventory } from './inventory.ts';
@@ -60,7 +60,7 @@ export const node = (name: string, ...addresses: string[]) =>
 
 /** etcd’s entries. `reported`: pod uid → addresses that its agent saw. */
 export function compiled(resources: Resource[], reported: Record<string, string[]> = {}) {
-  const { rules, pods, namespaces, nodes } = declare(resources, [], true);
+  const { rules, pods, namespaces, nodes } = declare(resources, [], NOTHING_UNREAD);
   const generations = countGenerations(rules, new Map());
   return compile(rules, generations, takeInventory(pods, namespaces, nodes, new Map(Object.entries(reported)))).entries;
 }

@@ -3,10 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
 import {
   type Change,
+  type Claim,
   type Entry,
   type EtcdOptions,
   EtcdSession,
   EtcdUnavailableError,
+  FencedError,
   type Operation,
 } from './session.ts';
 
@@ -25,6 +27,8 @@ export class Mirror implements AsyncDisposable {
   /** Keys deleted by us whose deletion the watch has not told of yet, so that older news does not bring them back. */
   readonly #deleted = new Map<string, bigint>();
   #session: EtcdSession | undefined;
+  #claim: Claim | undefined;
+  #claimedIn: EtcdSession | undefined;
 
   /** `changed` is called with the keys whose values are other than before, once at each (re)connection also with none. */
   constructor(etcd: EtcdOptions, prefix: string, log: Logger, changed: (keys: readonly string[]) => void) {
@@ -44,11 +48,28 @@ export class Mirror implements AsyncDisposable {
     return this.#session !== undefined;
   }
 
-  /** All or none; `changed` is not called for it. Throws EtcdUnavailableError, and then it may have been written or not. */
+  /** From now on all writes are made under this claim, or, without one, whoever else writes. */
+  set claim(claim: Claim | undefined) {
+    this.#claim = claim;
+    this.#claimedIn = undefined;
+  }
+
+  /**
+   * All or none; `changed` is not called for it. Throws EtcdUnavailableError, and then it may have been written or not;
+   * throws FencedError where the claim is not this process's any more, and then nothing was.
+   */
   async write(operations: readonly Operation[]): Promise<void> {
     const session = this.#session;
     if (!session) throw new EtcdUnavailableError(this.#etcd.url, 'not connected');
-    const revision = await session.write(operations);
+    const claim = this.#claim;
+    if (claim && this.#claimedIn !== session) {
+      await session.claim(claim);
+      this.#claimedIn = session;
+    }
+    const revision = await session.write(operations, claim?.guard).catch((error) => {
+      if (error instanceof FencedError) this.#claimedIn = undefined; // its lease may merely have ended
+      throw error;
+    });
     if (session !== this.#session) throw new EtcdUnavailableError(this.#etcd.url, 'the connection was lost meanwhile');
     for (const operation of operations) {
       this.#apply({ key: operation.key, value: operation.kind === 'put' ? operation.value : undefined, revision });

@@ -7,6 +7,7 @@ import {
   type IRangeResponse,
   type IRequestOp,
   type IWatchResponse,
+  type Lease,
   Range,
 } from 'etcd3';
 import { grantAccess } from './access.ts';
@@ -48,15 +49,36 @@ export class EtcdUnavailableError extends Error {
   }
 }
 
+/** A key that has to hold this value, or a write is refused. */
+export type Guard = { readonly key: string; readonly value: string };
+
+/** To be the one writer: the guard is put if `mayReplace` says so of the value that is there. */
+export type Claim = {
+  readonly guard: Guard;
+  readonly ttlSeconds: number;
+  readonly mayReplace: (value: string) => boolean;
+};
+
+/** Another process writes now: what was to be written was not. */
+export class FencedError extends Error {
+  readonly code = 'ETCD_FENCED';
+  constructor(key: string) {
+    super(`${key} in etcd names another writer`);
+    this.name = 'FencedError';
+  }
+}
+
 export class EtcdSession implements Disposable {
   readonly #url: string;
   readonly #client: Etcd3;
   readonly #broken = new AbortController();
+  #lease: Lease | undefined;
 
   constructor({ url, credentials }: EtcdOptions) {
     this.#url = url;
     this.#client = new Etcd3({
       hosts: url,
+      ...(credentials && { credentials }),
       dialTimeout: CALL_TIMEOUT_MS,
       grpcOptions,
       defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + CALL_TIMEOUT_MS }),
@@ -121,16 +143,41 @@ export class EtcdSession implements Disposable {
     }
   }
 
-  /** All of them or none, as one revision, which is answered. Throws EtcdUnavailableError. */
-  async write(operations: readonly Operation[]): Promise<bigint> {
+  /**
+   * All of them or none, as one revision, which is answered. Throws EtcdUnavailableError, or FencedError where `guard` has
+   * another value or is gone.
+   */
+  async write(operations: readonly Operation[], guard?: Guard): Promise<bigint> {
     const success = operations.map(
       (operation): IRequestOp =>
         operation.kind === 'put'
           ? { request_put: { key: Buffer.from(operation.key), value: Buffer.from(operation.value) } }
           : { request_delete_range: { key: Buffer.from(operation.key) } },
     );
-    const { header } = await this.#call(this.#client.kv.txn({ success }));
+    const compare = guard ? [holds(guard)] : [];
+    const { header, succeeded } = await this.#call(this.#client.kv.txn({ compare, success }));
+    if (guard && !succeeded) throw new FencedError(guard.key);
     return BigInt(header.revision);
+  }
+
+  /**
+   * Puts the guard's value under a lease of this session's own, which ends `ttlSeconds` after the process or its connection
+   * did; where the key has a value that `mayReplace` refuses, throws FencedError. Throws EtcdUnavailableError.
+   */
+  async claim({ guard, ttlSeconds, mayReplace }: Claim): Promise<void> {
+    const key = Buffer.from(guard.key);
+    const { kvs } = await this.#call(this.#client.kv.range({ key }));
+    const [found] = kvs;
+    if (found && !mayReplace(found.value.toString())) throw new FencedError(guard.key);
+    this.#lease ??= this.#client.lease(ttlSeconds).on('lost', () => {
+      this.#lease = undefined;
+      this.break();
+    });
+    const lease = await this.#call(this.#lease.grant());
+    const unchanged = { key, target: 'Mod', result: 'Equal', mod_revision: found?.mod_revision ?? '0' } as const;
+    const put = { request_put: { key, value: Buffer.from(guard.value), lease } };
+    const { succeeded } = await this.#call(this.#client.kv.txn({ compare: [unchanged], success: [put] }));
+    if (!succeeded) throw new FencedError(guard.key);
   }
 
   /** Ends the watch, so that its owner begins anew. */
@@ -140,6 +187,8 @@ export class EtcdSession implements Disposable {
 
   [Symbol.dispose](): void {
     this.break();
+    this.#lease?.removeAllListeners('lost').on('lost', () => undefined);
+    this.#lease?.release();
     this.#client.close();
   }
 
@@ -156,6 +205,9 @@ export class EtcdSession implements Disposable {
     }
   }
 }
+
+const holds = ({ key, value }: Guard) =>
+  ({ key: Buffer.from(key), target: 'Value', result: 'Equal', value: Buffer.from(value) }) as const;
 
 function toChange({ type, kv }: IWatchResponse['events'][number]): Change {
   const value = type === 'Put' ? kv.value.toString() : undefined;

@@ -5,6 +5,7 @@ import { readPublishedResource } from '../api/stored.ts';
 import type { Mirror } from '../etcd/mirror.ts';
 import type { Operation } from '../etcd/session.ts';
 import type { Logger } from '../log.ts';
+import type { Unread } from '../sources/declared.ts';
 import { planWrites } from './plan.ts';
 import { withholdRemovals } from './withhold.ts';
 
@@ -27,11 +28,11 @@ export class Publisher implements Disposable {
   }
 
   /** Does nothing while etcd is away: the mirror tells when it is back, and all is compared anew. */
-  async publish(desired: ReadonlyMap<string, string>, isComplete: boolean): Promise<void> {
+  async publish(desired: ReadonlyMap<string, string>, unread: Unread): Promise<void> {
     if (!this.#mirror.isConnected) return;
     const held = this.#mirror.entries;
-    const wanted = isComplete ? desired : withholdRemovals(desired, held);
-    if (this.#wasComplete !== isComplete) this.#tellCompleteness(isComplete);
+    const wanted = withholdRemovals(desired, held, unread);
+    this.#tellCompleteness(unread !== 'unknown');
     const batches = planWrites(wanted, held);
     const withdrawn = namesBefore(batches.flat(), held);
     try {
@@ -52,6 +53,7 @@ export class Publisher implements Disposable {
   }
 
   #tellCompleteness(isComplete: boolean): void {
+    if (this.#wasComplete === isComplete) return;
     this.#wasComplete = isComplete;
     if (isComplete) this.#log.info('all rule files are valid, what none declares is withdrawn');
     else this.#log.warn('a rule file was never valid: until all are, nothing that is published is withdrawn');

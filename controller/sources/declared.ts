@@ -9,11 +9,18 @@ export type Declared = {
   readonly nodes: readonly Node[];
   /** What is not taken over, and why; what was valid last is then still among the above. */
   readonly refusals: readonly Refusal[];
-  /** False while something could never be read: what it would declare may be in force from earlier. */
-  readonly isComplete: boolean;
+  readonly unread: Unread;
 };
 
-export function declare(resources: readonly Resource[], refusals: readonly Refusal[], isComplete: boolean): Declared {
+/**
+ * Of which no version could be read yet, though some may be in force from earlier: uids of resources; 'unknown' where not
+ * even these can be told.
+ */
+export type Unread = ReadonlySet<string> | 'unknown';
+
+export const NOTHING_UNREAD: Unread = new Set<string>();
+
+export function declare(resources: readonly Resource[], refusals: readonly Refusal[], unread: Unread): Declared {
   const rules: Rule[] = [];
   const pods: Pod[] = [];
   const namespaces: Namespace[] = [];
@@ -24,5 +31,5 @@ export function declare(resources: readonly Resource[], refusals: readonly Refus
     else if (resource.kind === 'Node') nodes.push(resource);
     else rules.push(resource);
   }
-  return { rules, pods, namespaces, nodes, refusals, isComplete };
+  return { rules, pods, namespaces, nodes, refusals, unread };
 }

@@ -6,7 +6,8 @@ import { describe, it, mock } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CONDITION, type Condition, type NetworkRuleStatus } from '../api/status.ts';
 import { openLog } from '../log.ts';
-import { type ResourceStatus, StatusFiles, statusFile } from './status-files.ts';
+import { StatusFiles, statusFile } from './status-files.ts';
+import type { ResourceStatus } from './status-sink.ts';
 
 describe('the file of a status', () => {
   const cases = [
@@ -32,6 +33,7 @@ function resourceStatus(name: string, programmed: Condition['status'], hits: num
       },
     ],
     ...{ workloads: { desired: 1, programmed: 1 }, nodes: { desired: 1, programmed: 1 }, problems: [] },
+    summary: { workloads: '1/1', nodes: '1/1', hits },
     ...{ rules: [{ name: 'r', hits }], threats: { packets: 0, reports: 0, last: [] } },
   };
   return { id: { kind: 'NetworkRule', namespace: 'shop', name }, status };

@@ -2,20 +2,21 @@
 // where it turned.
 import { readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fieldsOf } from '../api/fields.ts';
 import { NETWORK_POLICY_API_VERSION } from '../api/network-policy.ts';
 import { API_VERSION } from '../api/network-rule.ts';
 import type { ResourceId } from '../api/resources.ts';
-import { type Condition, type NetworkRuleStatus, STATUS_SUFFIX } from '../api/status.ts';
+import { type Condition, STATUS_SUFFIX } from '../api/status.ts';
 import type { Logger } from '../log.ts';
 import { formatYaml, parseYaml } from '../yaml.ts';
+import { NOTHING_SHOWN, type ResourceStatus, readShown, type Shown, type StatusSink } from './status-sink.ts';
 
 /** Of what only counts on; that a rule came into force, or no longer is, is not kept waiting. */
 const MIN_INTERVAL_MS = 1000;
 
-export type ResourceStatus = { readonly id: ResourceId; readonly status: NetworkRuleStatus };
-type Written = { text: string; atMs: number; conditions: readonly Condition[] };
+type Written = { text: string; atMs: number; shown: Shown };
 
-export class StatusFiles implements AsyncDisposable {
+export class StatusFiles implements StatusSink, AsyncDisposable {
   readonly #folder: string;
   readonly #log: Logger;
   readonly #written: Map<string, Written>;
@@ -39,19 +40,18 @@ export class StatusFiles implements AsyncDisposable {
       (name) => name.endsWith(STATUS_SUFFIX) && !name.startsWith('.'),
     )) {
       const text = await readFile(join(folder, name), 'utf8');
-      const conditions = readConditions(name, text);
-      if (conditions) written.set(name, { text, atMs: 0, conditions });
+      const shown = readOwn(name, text);
+      if (shown) written.set(name, { text, atMs: 0, shown });
     }
     return new StatusFiles(folder, log, written);
   }
 
-  /** As last written, also by an earlier run. */
-  conditionsOf(id: ResourceId): readonly Condition[] {
+  shown(id: ResourceId): Shown {
     const file = statusFile(id);
-    return this.#wanted.get(file)?.status.conditions ?? this.#written.get(file)?.conditions ?? [];
+    const wanted = this.#wanted.get(file);
+    return wanted ? readShown(wanted.status) : (this.#written.get(file)?.shown ?? NOTHING_SHOWN);
   }
 
-  /** Where these are all there are, files of other resources go. */
   set(statuses: readonly ResourceStatus[], areAll: boolean): void {
     this.#mayRemove = areAll;
     this.#wanted = new Map(statuses.map((status) => [statusFile(status.id), status]));
@@ -80,9 +80,9 @@ export class StatusFiles implements AsyncDisposable {
         const text = formatStatus(wanted);
         if (written?.text === text) continue;
         const waitMs = (written?.atMs ?? 0) + minIntervalMs - Date.now();
-        const isKept = written && turns(written.conditions) === turns(wanted.status.conditions);
+        const isKept = written && turns(written.shown.conditions) === turns(wanted.status.conditions);
         if (isKept && waitMs > 0) nextMs = Math.min(nextMs, waitMs);
-        else await this.#write(file, text, wanted.status.conditions);
+        else await this.#write(file, text, readShown(wanted.status));
       }
       for (const file of this.#mayRemove ? this.#written.keys() : []) {
         if (!this.#wanted.has(file)) await this.#remove(file);
@@ -97,11 +97,11 @@ export class StatusFiles implements AsyncDisposable {
     if (minIntervalMs > 0 && Number.isFinite(nextMs)) this.#flushIn(nextMs);
   }
 
-  async #write(file: string, text: string, conditions: readonly Condition[]): Promise<void> {
+  async #write(file: string, text: string, shown: Shown): Promise<void> {
     const temporary = join(this.#folder, `.${file}.tmp`);
     await writeFile(temporary, text);
     await rename(temporary, join(this.#folder, file));
-    this.#written.set(file, { text, atMs: Date.now(), conditions });
+    this.#written.set(file, { text, atMs: Date.now(), shown });
   }
 
   async #remove(file: string): Promise<void> {
@@ -133,18 +133,16 @@ function formatStatus({ id: { kind, namespace, name }, status }: ResourceStatus)
 }
 
 /** Undefined for a file that is no status of ours: it is left alone. */
-function readConditions(file: string, text: string): readonly Condition[] | undefined {
+function readOwn(file: string, text: string): Shown | undefined {
   const [document] = parseYaml(text);
   if (!document || 'error' in document) return undefined;
-  // Our own earlier writing; anything else fails the look at its members.
-  const manifest = document.value as {
-    apiVersion?: unknown;
-    kind?: string;
-    metadata?: { name?: string; namespace?: string };
-    status?: { conditions?: readonly Condition[] };
-  };
-  const { kind = '' } = manifest;
-  const { name = '', namespace = '' } = manifest.metadata ?? {};
-  const isOurs = manifest.apiVersion === apiVersionOf(kind) && statusFile({ kind, namespace, name }) === file;
-  return isOurs && Array.isArray(manifest.status?.conditions) ? manifest.status.conditions : undefined;
+  const { apiVersion, kind, metadata, status } = fieldsOf(document.value);
+  const { name, namespace = '' } = fieldsOf(metadata);
+  const isOurs =
+    typeof kind === 'string' &&
+    typeof name === 'string' &&
+    typeof namespace === 'string' &&
+    apiVersion === apiVersionOf(kind) &&
+    statusFile({ kind, namespace, name }) === file;
+  return isOurs && Array.isArray(fieldsOf(status).conditions) ? readShown(status) : undefined;
 }

@@ -50,13 +50,22 @@ const workload = (uid: string, node: string, generation: number, error?: string)
 
 function status(
   reports: object,
-  options: { selected?: readonly Pod[]; refusals?: string[]; before?: Condition[] } = {},
+  options: { selected?: readonly Pod[]; refusals?: string[]; flaws?: string[]; before?: Condition[] } = {},
 ) {
   const book = new ReportBook();
   const entries = new Map(Object.entries(reports).map(([key, value]) => [key, { value: JSON.stringify(value) }]));
   book.apply([...entries.keys()], entries);
-  const { selected = pods, refusals = [], before = [] } = options;
-  return computeStatus({ rule, generation: GENERATION, pods: selected, refusals, reports: book, before, now: NOW });
+  const { selected = pods, refusals = [], flaws = [], before = [] } = options;
+  return computeStatus({
+    rule,
+    generation: GENERATION,
+    pods: selected,
+    refusals,
+    flaws,
+    reports: book,
+    before,
+    now: NOW,
+  });
 }
 
 const condition = ({ conditions }: NetworkRuleStatus, type: string): Condition => {

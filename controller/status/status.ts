@@ -8,6 +8,8 @@ import type { ReportBook } from '../reports/report-book.ts';
 import { programmedCondition, surveyWorkloads } from './programmed.ts';
 
 const MAX_PROBLEMS = 20;
+/** Of metav1.Condition. */
+const MAX_MESSAGE = 32_768;
 
 export type StatusInput = {
   readonly rule: Rule;
@@ -15,6 +17,8 @@ export type StatusInput = {
   readonly pods: readonly Pod[];
   /** Why a later version of the rule is not taken over. */
   readonly refusals: readonly string[];
+  /** What of the rule can't be as it says, seen from the cluster's pods; the rest of it is in force. */
+  readonly flaws: readonly string[];
   readonly reports: ReportBook;
   /** Of the status before: what did not change keeps its time. */
   readonly before: readonly Condition[];
@@ -23,18 +27,24 @@ export type StatusInput = {
 };
 
 export function computeStatus(input: StatusInput): NetworkRuleStatus {
-  const { rule, generation, pods, refusals, reports, before, now } = input;
+  const { rule, generation, pods, refusals, flaws, reports, before, now } = input;
   const survey = surveyWorkloads(rule.uid, generation, pods, reports);
+  const rules = ruleHits(rule, reports);
   return {
     observedGeneration: generation,
     conditions: [
-      withTime(acceptedCondition(generation, refusals), before, now),
+      withTime(acceptedCondition(generation, refusals, flaws), before, now),
       withTime(programmedCondition(generation, survey), before, now),
     ],
     mode: rule.kind === 'NetworkPolicy' ? 'Protect' : rule.spec.mode,
     workloads: { desired: pods.length, programmed: survey.programmed.length },
     nodes: { desired: survey.nodes.length, programmed: survey.programmedNodes.length },
-    rules: ruleHits(rule, reports),
+    summary: {
+      workloads: `${survey.programmed.length}/${pods.length}`,
+      nodes: `${survey.programmedNodes.length}/${survey.nodes.length}`,
+      hits: rules.reduce((sum, { hits }) => sum + hits, 0),
+    },
+    rules,
     threats: threatsOf(rule.uid, reports),
     problems: survey.problems.slice(0, MAX_PROBLEMS),
   };
@@ -58,11 +68,12 @@ export function refusedStatus(
   return {
     observedGeneration,
     conditions: [
-      withTime(acceptedCondition(observedGeneration, refusals), before, now),
+      withTime(acceptedCondition(observedGeneration, refusals, []), before, now),
       withTime(programmed, before, now),
     ],
     workloads: { desired: 0, programmed: 0 },
     nodes: { desired: 0, programmed: 0 },
+    summary: { workloads: '0/0', nodes: '0/0', hits: 0 },
     rules: [],
     threats: { ...NO_THREATS, last: [] },
     problems: [],
@@ -71,13 +82,13 @@ export function refusedStatus(
 
 export type Untimed = Omit<Condition, 'lastTransitionTime'>;
 
-function acceptedCondition(observedGeneration: number, refusals: readonly string[]): Untimed {
-  const isAccepted = refusals.length === 0;
+function acceptedCondition(observedGeneration: number, refusals: readonly string[], flaws: readonly string[]): Untimed {
+  const faults = [...refusals, ...flaws];
   return {
     type: CONDITION.accepted,
-    status: isAccepted ? 'True' : 'False',
-    reason: isAccepted ? 'Valid' : 'Invalid',
-    message: isAccepted ? '' : refusals.join('\n'),
+    status: faults.length === 0 ? 'True' : 'False',
+    reason: refusals.length > 0 ? 'Invalid' : flaws.length > 0 ? 'UnknownPort' : 'Valid',
+    message: faults.join('\n').slice(0, MAX_MESSAGE),
     observedGeneration,
   };
 }

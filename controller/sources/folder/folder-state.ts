@@ -1,7 +1,7 @@
 // What of a folder is in force: pure, from what was in force and what the folder holds now.
 import type { Refusal } from '../../api/parse.ts';
 import { describe, type Resource } from '../../api/resources.ts';
-import { type Declared, declare } from '../declared.ts';
+import { type Declared, declare, NOTHING_UNREAD } from '../declared.ts';
 import { claimsOf, type ManifestFile, nameOf, parseManifestFile } from './manifest-file.ts';
 
 /** The folder's files by name, each with its text or why it can't be read. */
@@ -109,6 +109,6 @@ export function declaredBy(state: FolderState): Declared {
   return declare(
     files.flatMap(({ inForce = [] }) => inForce),
     files.flatMap(({ refusals }) => refusals),
-    files.every(({ inForce }) => inForce !== undefined),
+    files.every(({ inForce }) => inForce !== undefined) ? NOTHING_UNREAD : 'unknown',
   );
 }
