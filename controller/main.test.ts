@@ -273,9 +273,9 @@ describe('the controller', { concurrency: true }, () => {
       'with an empty --source',
       ['--etcd', 'http://127.0.0.1:1', '--source', ''],
       2,
-      /--source is missing: give a folder/,
+      /--source is missing: give kubernetes, or a folder/,
     ],
-    ['without --source', ['--etcd', 'http://127.0.0.1:1'], 2, /--source is missing: give a folder/],
+    ['without --source', ['--etcd', 'http://127.0.0.1:1'], 2, /--source is missing: give kubernetes, or a folder/],
     [
       'with an etcd that is no address',
       ['--etcd', '127.0.0.1:1', '--source', '/tmp'],
@@ -289,10 +289,16 @@ describe('the controller', { concurrency: true }, () => {
       /\/nowhere is no folder: make it/,
     ],
     [
-      'from Kubernetes',
-      ['--etcd', 'http://127.0.0.1:1', '--source', 'kubernetes'],
+      'from Kubernetes by a kubeconfig that is not there',
+      ['--etcd', 'http://127.0.0.1:1', '--source', 'kubernetes', '--kubeconfig', '/nowhere'],
       2,
-      /--source kubernetes is not there yet/,
+      /--source kubernetes: .*\/nowhere/,
+    ],
+    [
+      'from Kubernetes with a folder for status',
+      ['--etcd', 'http://127.0.0.1:1', '--source', 'kubernetes', '--status-dir', '/tmp'],
+      2,
+      /--status-dir is for a folder only/,
     ],
     [
       'with a flag that is not known',
@@ -300,7 +306,7 @@ describe('the controller', { concurrency: true }, () => {
       2,
       /^podwall-controller: Unknown option '--etc'\npodwall-controller --help lists the options\n$/,
     ],
-    ['for help', ['--help'], 0, /^Usage: podwall-controller --etcd URL --source DIR/],
+    ['for help', ['--help'], 0, /^Usage: podwall-controller --etcd URL --source kubernetes\|DIR/],
     ['for its version', ['--version'], 0, /^\d+\.\d+\.\d+\n$/],
   ];
   for (const [what, args, code, text] of usage) {

@@ -7,6 +7,8 @@ import { json } from 'node:stream/consumers';
 import { KubeConfig } from '@kubernetes/client-node';
 import { fieldsOf } from '../api/fields.ts';
 
+/** What the client library takes where it finds nothing; never what a kubeconfig has for good reason. */
+const FALLBACK = 'http://localhost:8080';
 const REQUEST_TIMEOUT_MS = 15_000;
 
 /** metav1.Status and what else a refused request answers: `code` is HTTP's, 410 for a resourceVersion that is gone. */
@@ -36,13 +38,15 @@ export class ApiServer {
 
   /**
    * By the file given, else as kubectl does: $KUBECONFIG, ~/.kube/config, the pod's own service account.
-   * Throws where the file can't be read or names no cluster.
+   * Throws where there is none, the file can't be read or names no cluster.
    */
   static open(kubeconfig: string | undefined): ApiServer {
     const config = new KubeConfig();
     if (kubeconfig) config.loadFromFile(kubeconfig);
     else config.loadFromDefault();
-    if (!config.getCurrentCluster()) throw new Error('the kubeconfig has no current context with a cluster');
+    const cluster = config.getCurrentCluster();
+    if (!cluster) throw new Error('the kubeconfig has no current context with a cluster: name one in it');
+    if (cluster.server === FALLBACK) throw new Error('no kubeconfig was found and this is no pod: give --kubeconfig');
     return new ApiServer(config);
   }
 

@@ -1,7 +1,7 @@
 // The controller with the cluster as its source: follows it, and writes for as long as it leads.
 import { randomUUID } from 'node:crypto';
 import { ROOT } from '../api/keyspace.ts';
-import type { KubernetesOptions } from '../command-line.ts';
+import { type KubernetesOptions, UsageError } from '../command-line.ts';
 import { claimOf } from '../etcd/leadership.ts';
 import { Mirror } from '../etcd/mirror.ts';
 import { Reconciler } from '../reconcile.ts';
@@ -16,7 +16,7 @@ const LEASE = 'podwall-controller';
 
 export async function followKubernetes(options: KubernetesOptions, { etcd, log, stop }: Run): Promise<void> {
   const { kubeconfig, namespace, identity } = options;
-  const api = ApiServer.open(kubeconfig);
+  const api = openApiServer(kubeconfig);
   const me = `${identity}_${randomUUID()}`;
   // It is disposed of last: who writes no more gives the lease up.
   await using _election = new Election(api, { namespace, name: LEASE, me }, log, (term) => {
@@ -31,4 +31,12 @@ export async function followKubernetes(options: KubernetesOptions, { etcd, log, 
   reconciler.isActing = false;
   await using source: KubernetesSource = new KubernetesSource(api, log, (declared) => reconciler.declare(declared));
   await untilStopped(stop);
+}
+
+function openApiServer(kubeconfig: string | undefined): ApiServer {
+  try {
+    return ApiServer.open(kubeconfig);
+  } catch (error) {
+    throw new UsageError(`--source kubernetes: ${error instanceof Error ? error.message : error}`);
+  }
 }
