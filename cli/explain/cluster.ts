@@ -46,7 +46,7 @@ export class Cluster {
   readonly #enforced = new Map<string, Enforced>();
 
   constructor(resources: readonly Resource[]) {
-    const declared = declare(resources, [], true);
+    const declared = declare(resources, [], NOTHING_UNREAD);
     const { pods, standIns } = withAddresses(declared.pods);
     this.declared = { ...declared, pods };
     this.pods = new Map(pods.map((pod) => [podName(pod), pod]));
