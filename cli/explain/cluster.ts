@@ -13,7 +13,7 @@ import type { Pod, Resource, Rule } from '@podwall/controller/api/resources.ts';
 import { compile } from '@podwall/controller/compile/compile.ts';
 import { countGenerations } from '@podwall/controller/compile/generations.ts';
 import { takeInventory } from '@podwall/controller/compile/inventory.ts';
-import { type Declared, declare } from '@podwall/controller/sources/declared.ts';
+import { type Declared, declare, NOTHING_UNREAD } from '@podwall/controller/sources/declared.ts';
 import { referenceClassifier } from '@podwall/dp/policy/reference-classifier.ts';
 import { ACTION } from '@podwall/dp/protocol/values.ts';
 
