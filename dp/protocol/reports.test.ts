@@ -146,6 +146,24 @@ describe('reading', () => {
   it('refuses a kind that is not known', () => {
     isRefused(Buffer.from('00070010000000000000000700000007', 'hex'));
   });
+  it('reads a report of which some bytes were changed, or throws RangeError and nothing else', (t) => {
+    const change = fc.tuple(fc.nat(), fc.constantFrom(0, 1, 127, 128, 255));
+    const tally = { read: 0, refused: 0 };
+    const property = fc.property(anyReport, fc.array(change, { minLength: 1, maxLength: 4 }), (report, changes) => {
+      const bytes = encodeReport(report, 1);
+      for (const [at, byte] of changes) bytes[4 + (at % (bytes.length - 4))] = byte; // behind kind and length
+      try {
+        decodeReport(bytes);
+        tally.read += 1;
+      } catch (error) {
+        assert.ok(error instanceof RangeError && error.message, String(error));
+        tally.refused += 1;
+      }
+    });
+    fc.assert(property, { numRuns: 5000 });
+    t.diagnostic(JSON.stringify(tally));
+    assert.ok(tally.read > 0 && tally.refused > 0);
+  });
   it('throws RangeError and nothing else, whatever the bytes', () => {
     const kind = fc.constantFrom(...Object.values(REPORT_KIND));
     const tamper = fc.tuple(kind, fc.uint8Array({ maxLength: 600 })).map(([number, body]) => {
