@@ -1,15 +1,17 @@
 // For tests: looks into dp's tables of flows, and does at once what a full one does.
 import { denial, type Flow, type FlowKey, flow, flowKey } from '../kernel/abi.gen.ts';
+import { GENERATIONS } from '../kernel/generation.ts';
 import { getPinned } from '../kernel/libbpf.ts';
 import { close } from '../kernel/libc.ts';
 import { Table } from '../kernel/table.ts';
 import { PROTOCOL } from '../protocol/values.ts';
 import type { Lab } from './lab.ts';
 
+const [IN_FORCE] = GENERATIONS;
 type TableName = 'flows' | 'denials';
 
 function withTable<T>({ pin }: Lab, name: TableName, use: (table: Table<FlowKey, unknown>) => T): T {
-  const fd = getPinned(`${pin}/${name}`);
+  const fd = getPinned(`${pin}/${IN_FORCE}/${name}`);
   try {
     return use(name === 'flows' ? new Table(fd, flowKey, flow) : new Table(fd, flowKey, denial));
   } finally {
