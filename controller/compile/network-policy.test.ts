@@ -124,27 +124,29 @@ describe('who a pod is for a NetworkPolicy', () => {
 });
 
 describe('a pod that changes', () => {
-  const policies = Array.from({ length: 20 }, (_, i) =>
+  const policies = Array.from({ length: 100 }, (_, i) =>
     networkPolicy(`np${i}`, {
       podSelector: { matchLabels: { app: `app${i}` } },
       ingress: [{ from: [{ podSelector: { matchLabels: { app: `app${i + 1}` } } }], ports: [{ port: 'web' }] }],
     }),
   );
-  const others = Array.from({ length: 200 }, (_, i) => pod(`p${i}`, { app: `app${i % 20}` }, { ips: [`10.0.${i}.1`] }));
-  const before = compiled([...policies, ...others, pod('x', { app: 'app3' }, { ips: ['10.1.0.1'] })]);
+  const others = Array.from({ length: 1000 }, (_, i) =>
+    pod(`p${i}`, { app: `app${i % 100}` }, { ips: [`10.${i >> 8}.${i & 255}.1`] }),
+  );
+  const before = compiled([...policies, ...others, pod('x', { app: 'app3' }, { ips: ['10.9.0.1'] })]);
   const writes = (after: ReadonlyMap<string, string>) =>
     [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key)).length;
 
   const cases: [what: string, changed: Resource[], writes: number][] = [
-    ['its label', [pod('x', { app: 'app4' }, { ips: ['10.1.0.1'] })], 3], // left one group, joined one, and its own key
-    ['its address', [pod('x', { app: 'app3' }, { ips: ['10.1.0.2'] })], 1],
+    ['its label', [pod('x', { app: 'app4' }, { ips: ['10.9.0.1'] })], 3], // left one group, joined one, and its own key
+    ['its address', [pod('x', { app: 'app3' }, { ips: ['10.9.0.2'] })], 1],
     [
       'a port’s name',
       [
         pod(
           'x',
           { app: 'app3' },
-          { ips: ['10.1.0.1'], spec: { containers: [{ ports: [{ name: 'web', containerPort: 1 }] }] } },
+          { ips: ['10.9.0.1'], spec: { containers: [{ ports: [{ name: 'web', containerPort: 1 }] }] } },
         ),
       ],
       2,
