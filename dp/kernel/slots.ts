@@ -13,7 +13,7 @@ export class PoliciesFull extends Error {
 /** A packet takes microseconds; this is far beyond any grace period of the kernel's. */
 const GRACE_MS = 1000;
 
-type Slot = { users: number; digest: string };
+type Slot = { users: number; readonly digest: string; removal?: NodeJS.Timeout };
 
 export class PolicySlots {
   readonly #datapath: Datapath;
@@ -37,6 +37,8 @@ export class PolicySlots {
     const same = this.#byDigest.get(digest);
     const slot = same === undefined ? undefined : this.#slots.get(same);
     if (same !== undefined && slot) {
+      // Else it would go by the time that began when it was last let go of.
+      clearTimeout(slot.removal);
       slot.users += 1;
       return same;
     }
@@ -59,13 +61,12 @@ export class PolicySlots {
     const slot = this.#slots.get(index);
     if (!slot) return;
     slot.users -= 1;
-    if (slot.users === 0) setTimeout(() => this.#removeUnused(index, slot), GRACE_MS).unref();
+    if (slot.users === 0) slot.removal = setTimeout(() => this.#remove(index, slot), GRACE_MS).unref();
   }
 
-  #removeUnused(index: number, slot: Slot): void {
-    if (slot.users > 0 || this.#slots.get(index) !== slot) return;
+  #remove(index: number, { digest }: Slot): void {
     this.#slots.delete(index);
-    this.#byDigest.delete(slot.digest);
+    this.#byDigest.delete(digest);
     this.#datapath.removePolicy(index);
   }
 
