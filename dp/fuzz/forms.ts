@@ -17,7 +17,7 @@ export type Circumstances = {
 };
 
 const ACTION_NAMES = Object.keys(ACTION);
-const PROTOCOL_NAMES = ['tcp', 'udp', 'icmp', 'icmpv6', 'other'] as const;
+const PROTOCOL_NAMES = ['tcp', 'udp', 'sctp', 'icmp', 'icmpv6', 'other'] as const;
 const SETS = ['realistic', 'overlapping', 'nested', 'ipv6', 'named', 'mixed', 'dense'];
 
 /** Every form that there is, by group. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { Harness } from '../bpf/harness.ts';
 import { counter } from '../kernel/abi.gen.ts';
+import { GENERATIONS } from '../kernel/generation.ts';
 import { getPinned, possibleCpus, updateElement } from '../kernel/libbpf.ts';
 import { close } from '../kernel/libc.ts';
 import { dump } from '../policy/dump.ts';
@@ -27,7 +28,7 @@ const textsOf = (losses: Losses): string[] =>
 
 /** As the programs would on each CPU; they do so for flows only where the kernel has no memory left. */
 function count(index: number, onEachCpu: bigint): bigint {
-  const fd = getPinned(`/sys/fs/bpf/podwall-test-${process.pid}/counters`);
+  const fd = getPinned(`/sys/fs/bpf/podwall-test-${process.pid}/${GENERATIONS[0]}/counters`);
   updateElement(fd, Uint32Array.of(index), new BigUint64Array(possibleCpus()).fill(onEachCpu), 0);
   close(fd);
   return onEachCpu * BigInt(possibleCpus());
