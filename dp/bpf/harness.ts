@@ -5,6 +5,7 @@ import type { ProgramName } from '../kernel/attachment.ts';
 import { PinDirectory } from '../kernel/bpffs.ts';
 import { Datapath } from '../kernel/datapath.ts';
 import { RingBuffer } from '../kernel/libbpf.ts';
+import type { Sizes } from '../kernel/program-object.ts';
 import { NO_POLICY } from '../kernel/slots.ts';
 import { Engine } from '../policy/commands.ts';
 import type { CommandBody, PolicyConfig, PolicyRule } from '../protocol/commands.ts';
@@ -31,12 +32,12 @@ export class Harness implements Disposable {
   #events: Event[] = [];
   #given = 0;
 
-  /** Needs root, and the compiled kernel programs. */
-  constructor() {
+  /** Needs root, and the compiled kernel programs. `sizes`: of tables that are to be smaller than usual. */
+  constructor(sizes: Sizes = {}) {
     using stack = new DisposableStack();
     const pins = stack.use(PinDirectory.open(`/sys/fs/bpf/podwall-test-${process.pid}`));
     stack.defer(() => pins.remove());
-    this.datapath = stack.use(Datapath.open(pins));
+    this.datapath = stack.use(Datapath.open(pins, 'auto', undefined, { sizes }));
     // The engine takes these up as it does after a restart of dp: no command, and so nothing is attached.
     for (let id = 1; id <= MAX_WORKLOADS; id++)
       this.datapath.endpoints.set(

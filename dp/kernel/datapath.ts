@@ -40,6 +40,7 @@ import {
 import { Attachment, type AttachmentKind, type ProgramName } from './attachment.ts';
 import type { PinDirectory } from './bpffs.ts';
 import { carriedName } from './carried-counts.ts';
+import { Changes } from './changes.ts';
 import { CountTable } from './count-table.ts';
 import { openPinned } from './generation.ts';
 import {
@@ -86,6 +87,8 @@ export class Datapath implements Disposable {
   readonly #attachment: Attachment;
   readonly watching: Watching;
   #isOpen = true;
+  /** Of the command that is carried out. */
+  readonly changes = new Changes();
   readonly endpoints: Table<EndpointKey, Endpoint>;
   readonly endpointAddresses: Table<EndpointAddress, Flag>;
   readonly listeners: Table<Listener, number>;
@@ -102,10 +105,10 @@ export class Datapath implements Disposable {
     this.watching = new Watching(`${path}/watched`, `${path}/watchers`, kind);
     this.#attachment = new Attachment(`${path}/links`, kind, (name) => this.#object.programFd(name));
     this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
-    this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag);
-    this.listeners = new Table(this.#fd('listeners'), listener, number);
-    this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds);
-    this.addressNames = new Table(this.#fd('address_names'), address, addressNames);
+    this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag, this.changes);
+    this.listeners = new Table(this.#fd('listeners'), listener, number, this.changes);
+    this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds, this.changes);
+    this.addressNames = new Table(this.#fd('address_names'), address, addressNames, this.changes);
     const carriedHits = () => this.#carried('hits');
     this.hits = new CountTable(this.#fd('hits'), hitKey, hitCount, carriedHits, (a, b) => ({
       hits: a.hits + b.hits,
@@ -159,7 +162,7 @@ export class Datapath implements Disposable {
 
   /** To be called once a workload's policy is in its tables, or it is forgotten. */
   told(ifindex: number, endpointId: number): void {
-    this.#upgrade.told(ifindex, endpointId);
+    this.changes.afterwards(() => this.#upgrade.told(ifindex, endpointId));
   }
 
   /** Puts a blob under an index of `policies`, in one step; throws KernelError where the kernel has no memory for it. */
@@ -193,6 +196,11 @@ export class Datapath implements Disposable {
   /** How many entries the tables of flows and of denied flows have room for. */
   room(): { readonly flows: number; readonly denials: number } {
     return { flows: mapShape(this.#fd('flows')).maxEntries, denials: mapShape(this.#fd('denials')).maxEntries };
+  }
+
+  /** How many places `policies` has; the first is for none. */
+  policyRoom(): number {
+    return mapShape(this.#fd('policies')).maxEntries;
   }
 
   eventsFd(): number {

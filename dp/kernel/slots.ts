@@ -1,6 +1,5 @@
 // The policies that the kernel holds: each distinct one once, however many workloads have it.
 import { createHash } from 'node:crypto';
-import { MAX_POLICIES } from './abi.gen.ts';
 import type { Datapath } from './datapath.ts';
 
 /** Index 0 of `policies` is no policy. */
@@ -17,6 +16,8 @@ type Slot = { users: number; readonly digest: string; removal?: NodeJS.Timeout }
 
 export class PolicySlots {
   readonly #datapath: Datapath;
+  /** Of the kernel's table. */
+  readonly #room: number;
   readonly #slots = new Map<number, Slot>();
   readonly #byDigest = new Map<string, number>();
   readonly #digests = new WeakMap<Uint8Array, string>();
@@ -24,11 +25,12 @@ export class PolicySlots {
   /** `inUse`: the indexes that an earlier dp's workloads have, once each workload. */
   constructor(datapath: Datapath, inUse: readonly number[]) {
     this.#datapath = datapath;
+    this.#room = datapath.policyRoom();
     for (const index of inUse.filter((used) => used !== NO_POLICY)) {
       const slot = this.#slots.get(index);
       this.#slots.set(index, { users: (slot?.users ?? 0) + 1, digest: '' });
     }
-    for (let index = 1; index < MAX_POLICIES; index++) if (!this.#slots.has(index)) datapath.removePolicy(index);
+    for (let index = 1; index < this.#room; index++) if (!this.#slots.has(index)) datapath.removePolicy(index);
   }
 
   /** The index of a policy with this blob, for one more workload. Throws PoliciesFull, or the kernel's error. */
@@ -71,7 +73,7 @@ export class PolicySlots {
   }
 
   #free(): number {
-    for (let index = 1; index < MAX_POLICIES; index++) if (!this.#slots.has(index)) return index;
-    throw new PoliciesFull(`${MAX_POLICIES - 1} different policies are all that fit`);
+    for (let index = 1; index < this.#room; index++) if (!this.#slots.has(index)) return index;
+    throw new PoliciesFull(`${this.#room - 1} different policies are all that fit`);
   }
 }

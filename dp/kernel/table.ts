@@ -1,6 +1,7 @@
 // A kernel hash table with typed keys and values, by the codecs derived from abi.h.
 import type { Codec } from './abi.gen.ts';
 import { visitEntries } from './bulk.ts';
+import type { Changes } from './changes.ts';
 import { deleteElement, isKernelError, lookupElement, updateElement } from './libbpf.ts';
 
 const bytesOf = <T>(codec: Codec<T>, value: T): Uint8Array => {
@@ -13,8 +14,11 @@ export class Table<K, V> {
   readonly #fd: number;
   readonly #key: Codec<K>;
   readonly #value: Codec<V>;
+  readonly #changes: Changes | undefined;
 
-  constructor(fd: number, key: Codec<K>, value: Codec<V>) {
+  /** `changes`: where what is written is noted, to be undone with the rest of a command. */
+  constructor(fd: number, key: Codec<K>, value: Codec<V>, changes?: Changes) {
+    this.#changes = changes;
     this.#fd = fd;
     this.#key = key;
     this.#value = value;
@@ -33,11 +37,13 @@ export class Table<K, V> {
 
   /** Replaces the entry as a whole; throws KernelError E2BIG where the table is full. */
   set(key: K, value: V): void {
+    this.#note(key);
     updateElement(this.#fd, bytesOf(this.#key, key), bytesOf(this.#value, value), 0);
   }
 
   /** Whether there was such an entry. */
   delete(key: K): boolean {
+    this.#note(key);
     try {
       deleteElement(this.#fd, bytesOf(this.#key, key));
       return true;
@@ -45,6 +51,15 @@ export class Table<K, V> {
       if (isKernelError(error, 'ENOENT')) return false;
       throw error;
     }
+  }
+
+  #note(key: K): void {
+    if (!this.#changes?.areOpen) return;
+    const before = this.get(key);
+    this.#changes.undoBy(() => {
+      if (before === undefined) this.delete(key);
+      else this.set(key, before);
+    });
   }
 
   /** Every entry that `isWanted` says yes to; what changes meanwhile may be missed or come twice. */

@@ -50,7 +50,7 @@ export class Engine {
   /** Throws CommandError where the command can't be carried out; then nothing of it is in force. */
   carryOut(command: Command): Report[] {
     try {
-      return this.#dispatch(command);
+      return this.#datapath.changes.whole(() => this.#dispatch(command));
     } catch (error) {
       throw asCommandError(command.name, error);
     }
@@ -83,7 +83,10 @@ export class Engine {
         this.#setFqdn(body);
         return [];
       case 'ctrl_cfg_del_fqdn':
-        for (const fqdn of body.names) this.#writeAddresses(this.names.removeAddresses(fqdn));
+        for (const fqdn of body.names) {
+          this.#undoAddresses(fqdn);
+          this.#writeAddresses(this.names.removeAddresses(fqdn));
+        }
         return [];
       case 'ctrl_add_tap_port':
         this.#addPort(body, 'tap', 0);
@@ -128,6 +131,7 @@ export class Engine {
     const id = this.names.idOf(fqdn);
     const ids = this.names.kernelIds(fqdn);
     if (ids.exact === before.exact && ids.below === before.below) return id;
+    this.#datapath.changes.undoBy(() => this.names.forget(fqdn));
     this.#datapath.names.set({ wire: wireName(canonical(fqdn)) }, ids);
     if (ids.below !== before.below) this.#writeAddresses(this.names.underPattern(fqdn));
     return id;
@@ -188,7 +192,16 @@ export class Engine {
     const addresses = (fqdn_ips ?? []).map(ipText);
     this.#makeRoomFor(1);
     this.#nameId(fqdn_name);
+    this.#undoAddresses(fqdn_name);
     this.#writeAddresses(this.names.setAddresses(fqdn_name, addresses));
+  }
+
+  #undoAddresses(fqdn: string): void {
+    const before = this.names.addressesOf(fqdn);
+    this.#datapath.changes.undoBy(() => {
+      if (before) this.names.setAddresses(fqdn, before);
+      else this.names.removeAddresses(fqdn);
+    });
   }
 
   /** Flows are looked at again: those whose address ended go on, those to a new address may now pass. */

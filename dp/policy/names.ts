@@ -94,6 +94,17 @@ export class Names {
     return unused.map(([name]) => name);
   }
 
+  /** The addresses that a name was set to. */
+  addressesOf(fqdn: string): readonly string[] | undefined {
+    const addresses = this.#addresses.get(canonical(fqdn));
+    return addresses && [...addresses];
+  }
+
+  /** Takes a new name back: its id is not given again. */
+  forget(fqdn: string): void {
+    this.#ids.delete(canonical(fqdn));
+  }
+
   /** How many more names fit. */
   get room(): number {
     return MAX_NAMES - this.#ids.size;

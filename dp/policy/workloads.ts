@@ -130,7 +130,8 @@ export class Workloads {
     const addresses = new Set<string>();
     const workload: Workload = { mac: mac.toLowerCase(), ifindex, iface, port, state, policy: undefined, addresses };
     this.#remember(workload);
-    this.#write(workload, state);
+    this.#datapath.changes.undoBy(() => this.remove(workload.mac, ifindex));
+    this.#put(workload, state);
     return workload;
   }
 
@@ -144,7 +145,10 @@ export class Workloads {
 
   /** An interface that is gone may have come back under another index, with the same MAC. */
   #forgetGone(): void {
-    for (const { mac, ifindex } of this.all()) if (this.#nameOf(ifindex) === undefined) this.remove(mac, ifindex);
+    const gone = this.all().filter(({ ifindex }) => this.#nameOf(ifindex) === undefined);
+    this.#datapath.changes.lasting(() => {
+      for (const { mac, ifindex } of gone) this.remove(mac, ifindex);
+    });
   }
 
   /** New ones are there before a family is checked by them, and old ones until it no longer is. */
@@ -153,6 +157,9 @@ export class Workloads {
     for (const address of addresses.difference(before))
       this.#datapath.endpointAddresses.set({ address: kernelAddressOf(address), endpoint: state.id }, {});
     workload.addresses = addresses;
+    this.#datapath.changes.undoBy(() => {
+      workload.addresses = before;
+    });
     const families = familiesOf(addresses);
     if (families !== state.families) this.#write(workload, { ...state, families, epoch: nextEpoch(workload) });
     this.#forgetAddresses(state.id, before.difference(addresses));
@@ -192,23 +199,23 @@ export class Workloads {
   /**
    * Puts a policy in force for a workload in one step: the packet after it meets the whole of it. Undefined: none. Without a
    * blob its rules are those in force, and only the rest of it may differ.
-   * Answers the new epoch. Throws where the kernel refuses; what was in force stays.
+   * Answers the new epoch. Throws where the kernel refuses: within a command, what was in force stays.
    */
   enforce(workload: Workload, policy: KeptPolicy | undefined, blob: Uint8Array | undefined): number {
-    const before = workload.state.policy;
+    const { changes } = this.#datapath;
+    const [before, policyBefore] = [workload.state.policy, workload.policy];
     const isKept = policy !== undefined && blob === undefined;
     const index = blob ? this.#slots.take(blob) : isKept ? before : NO_POLICY;
+    if (!isKept) changes.undoBy(() => this.#slots.release(index));
     const epoch = nextEpoch(workload);
     const { defaultAction, directions } = policy ?? UNPOLICED;
-    try {
-      this.#write(workload, { ...workload.state, policy: index, epoch, revision: epoch, defaultAction, directions });
-    } catch (error) {
-      if (!isKept) this.#slots.release(index);
-      throw error;
-    }
+    this.#write(workload, { ...workload.state, policy: index, epoch, revision: epoch, defaultAction, directions });
     workload.policy = policy;
+    changes.undoBy(() => {
+      workload.policy = policyBefore;
+    });
     this.#datapath.told(workload.ifindex, workload.state.id);
-    if (!isKept) this.#slots.release(before);
+    if (!isKept) changes.afterwards(() => this.#slots.release(before));
     return epoch;
   }
 
@@ -230,6 +237,10 @@ export class Workloads {
 
   /** Whether policies are off on the whole node: nothing of any workload is dropped, but all is reported. */
   setDisabled(isDisabled: boolean): void {
+    const before = this.#isDisabled;
+    this.#datapath.changes.undoBy(() => {
+      this.#isDisabled = before;
+    });
     this.#isDisabled = isDisabled;
     for (const workload of this.all()) this.#setTapBit(workload, TAP.node, isDisabled);
   }
@@ -248,8 +259,17 @@ export class Workloads {
   }
 
   #write(workload: Workload, state: Endpoint): void {
-    this.#datapath.endpoints.set(keyOf(workload), state);
+    const before = workload.state;
+    // What flows remember of an epoch that was begun must not count in a later one of the same number.
+    const undone = (): Endpoint =>
+      workload.state.epoch === before.epoch ? before : { ...before, epoch: nextEpoch(workload) };
+    this.#datapath.changes.undoBy(() => this.#put(workload, undone()));
+    this.#put(workload, state);
+  }
+
+  #put(workload: Workload, state: Endpoint): void {
     workload.state = state;
+    this.#datapath.endpoints.set(keyOf(workload), state);
     if (this.on(workload.ifindex)[0] === workload) this.#writeInterface(workload, state);
   }
 
