@@ -165,14 +165,19 @@ export class Datapath implements Disposable {
     this.changes.afterwards(() => this.#upgrade.told(ifindex, endpointId));
   }
 
-  /** Puts a blob under an index of `policies`, in one step; throws KernelError where the kernel has no memory for it. */
-  installPolicy(index: number, blob: Uint8Array): void {
+  /**
+   * Puts a blob under an index of `policies`, in one step; throws KernelError where the kernel has no memory for it. Answers
+   * the map that holds it, to be closed. The kernel waits here until no packet meets the one before: some 10 ms.
+   */
+  installPolicy(index: number, blob: Uint8Array): number {
     const fd = createArray('podwall_policy', RECORD_SIZE, blob.length / RECORD_SIZE, INNER_MMAPABLE);
     try {
       fillMap(fd, blob);
       updateElement(this.#fd('policies'), u32(index), u32(fd), 0);
-    } finally {
+      return fd;
+    } catch (error) {
       close(fd);
+      throw error;
     }
   }
 

@@ -1,6 +1,7 @@
 // The policies that the kernel holds: each distinct one once, however many workloads have it.
 import { createHash } from 'node:crypto';
 import type { Datapath } from './datapath.ts';
+import { SparePolicies } from './spare-policies.ts';
 
 /** Index 0 of `policies` is no policy. */
 export const NO_POLICY = 0;
@@ -19,6 +20,7 @@ export class PolicySlots {
   /** Of the kernel's table. */
   readonly #room: number;
   readonly #slots = new Map<number, Slot>();
+  readonly #spares = new SparePolicies();
   readonly #byDigest = new Map<string, number>();
   readonly #digests = new WeakMap<Uint8Array, string>();
 
@@ -44,10 +46,15 @@ export class PolicySlots {
       slot.users += 1;
       return same;
     }
-    const index = this.#free();
-    this.#datapath.installPolicy(index, blob);
+    const index = this.#spares.reuse(blob) ?? this.#install(blob);
     this.#slots.set(index, { users: 1, digest });
     this.#byDigest.set(digest, index);
+    return index;
+  }
+
+  #install(blob: Uint8Array): number {
+    const index = this.#free();
+    this.#spares.hold(index, this.#datapath.installPolicy(index, blob), blob.length);
     return index;
   }
 
@@ -69,11 +76,14 @@ export class PolicySlots {
   #remove(index: number, { digest }: Slot): void {
     this.#slots.delete(index);
     this.#byDigest.delete(digest);
-    this.#datapath.removePolicy(index);
+    if (!this.#spares.keep(index)) this.#datapath.removePolicy(index);
   }
 
   #free(): number {
-    for (let index = 1; index < this.#room; index++) if (!this.#slots.has(index)) return index;
+    for (let index = 1; index < this.#room; index++)
+      if (!this.#slots.has(index) && !this.#spares.has(index)) return index;
+    const spare = this.#spares.giveUp();
+    if (spare !== undefined) return spare;
     throw new PoliciesFull(`${this.#room - 1} different policies are all that fit`);
   }
 }
