@@ -56,15 +56,17 @@ export class PolicyTooLarge extends Error {
 
 /** What the kernel side walks at most: 2^18 address intervals, and 16 kinds of local address. */
 export const LIMITS = { intervals: (1 << 18) - 1, locals: 16 } as const;
-/** As many as groups of addresses need; rules that overlap need three times as many. */
-const NODES_PER_RULE = 8;
+/** As many as rules that overlap need; groups of addresses need a quarter. What is not used is not touched either. */
+const NODES_PER_RULE = 32;
 export const DIRECTIONS = ['egress', 'ingress'] as const;
 
-/** Throws PolicyTooLarge where the rules exceed what the kernel side walks. */
-export function compileClassifier(rules: readonly Rule[]): Classifier {
+/** Throws PolicyTooLarge where the rules exceed what the kernel side walks. `pool` takes the nodes: an empty one. */
+export function compileClassifier(
+  rules: readonly Rule[],
+  pool: NodePool = new NodePool(rules.length * NODES_PER_RULE),
+): Classifier {
   const segments = segmentsOf(rules);
   if (!segments) throw new PolicyTooLarge(`more than ${2 ** NUMBER_BITS} port segments`);
-  const pool = new NodePool(rules.length * NODES_PER_RULE);
   const coverage = rules.map((rule) => coverageOf(segments, rule));
   const depth = treeDepth(segments.starts.length);
   const newTree = () => new PortTree(depth, pool, coverage);

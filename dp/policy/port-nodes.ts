@@ -65,6 +65,8 @@ export const isEmpty = (left: number, right: number, base: number, app: number):
 /** Keeps each distinct node once: trees share every subtree that they can. */
 export class NodePool {
   readonly list: NodeList;
+  /** How often a node was asked for. */
+  lookups = 0;
   #slots: Uint32Array;
   #count = 0;
 
@@ -77,6 +79,7 @@ export class NodePool {
 
   /** The record of the node with these parts. */
   intern(left: number, right: number, base: number, app: number): number {
+    this.lookups += 1;
     if (isEmpty(left, right, base, app)) return EMPTY;
     const mask = this.#slots.length - 1;
     for (let slot = hash(left, right, base, app) & mask; ; slot = (slot + 1) & mask) {

@@ -8,8 +8,8 @@ export class PortTree {
   readonly #pool: NodePool;
   readonly #coverage: readonly Coverage[];
   readonly #active: Uint8Array;
-  readonly #base: (RankHeap | undefined)[];
-  readonly #app: (RankHeap | undefined)[];
+  readonly #base: Lowest;
+  readonly #app: Lowest;
   readonly #records: Uint32Array;
   readonly #dirty: Uint8Array;
 
@@ -19,20 +19,24 @@ export class PortTree {
     this.#pool = pool;
     this.#coverage = coverage;
     this.#active = new Uint8Array(coverage.length);
-    this.#base = new Array(this.#leaves * 2);
-    this.#app = new Array(this.#leaves * 2);
+    this.#base = new Lowest(this.#leaves * 2, this.#active);
+    this.#app = new Lowest(this.#leaves * 2, this.#active);
     this.#records = new Uint32Array(this.#leaves * 2);
     this.#dirty = new Uint8Array(this.#leaves * 2);
   }
 
   add(rank: number): void {
     this.#active[rank] = 1;
-    this.#cover(rank, true);
+    visitCovered(this.#coverage[rank] as Coverage, (node, isApp) => {
+      if ((isApp ? this.#app : this.#base).add(node, rank)) this.#touch(node);
+    });
   }
 
   remove(rank: number): void {
     this.#active[rank] = 0;
-    this.#cover(rank, false);
+    visitCovered(this.#coverage[rank] as Coverage, (node, isApp) => {
+      if ((isApp ? this.#app : this.#base).remove(node, rank)) this.#touch(node);
+    });
   }
 
   /** The record of the tree as it is now. */
@@ -40,13 +44,8 @@ export class PortTree {
     return this.#rebuild(1);
   }
 
-  #cover(rank: number, push: boolean): void {
-    visitCovered(this.#coverage[rank] as Coverage, (node, isApp) => {
-      const heaps = isApp ? this.#app : this.#base;
-      heaps[node] ??= new RankHeap();
-      if (push) heaps[node].push(rank);
-      for (let at = node; at > 0 && !this.#dirty[at]; at >>= 1) this.#dirty[at] = 1;
-    });
+  #touch(node: number): void {
+    for (let at = node; at > 0 && !this.#dirty[at]; at >>= 1) this.#dirty[at] = 1;
   }
 
   #rebuild(node: number): number {
@@ -55,10 +54,48 @@ export class PortTree {
     const inner = node < this.#leaves;
     const left = inner ? this.#rebuild(2 * node) : 0;
     const right = inner ? this.#rebuild(2 * node + 1) : 0;
-    const base = this.#base[node]?.lowest(this.#active) ?? NONE;
-    const app = this.#app[node]?.lowest(this.#active) ?? NONE;
+    const [base, app] = [this.#base.ranks[node] as number, this.#app.ranks[node] as number];
     const record = this.#pool.intern(left, right, base, app);
     this.#records[node] = record;
     return record;
+  }
+}
+
+/** The lowest active rank of each node. Most nodes have one rank at a time: there is no heap until a second one comes. */
+class Lowest {
+  readonly ranks: Uint32Array;
+  readonly #heaps: (RankHeap | undefined)[];
+  readonly #active: Uint8Array;
+
+  constructor(nodes: number, active: Uint8Array) {
+    this.ranks = new Uint32Array(nodes).fill(NONE);
+    this.#heaps = new Array(nodes);
+    this.#active = active;
+  }
+
+  /** Whether the node has another lowest rank now. */
+  add(node: number, rank: number): boolean {
+    const lowest = this.ranks[node] as number;
+    if (lowest !== NONE) this.#pushBeside(node, rank, lowest);
+    if (rank >= lowest) return false;
+    this.ranks[node] = rank;
+    return true;
+  }
+
+  #pushBeside(node: number, rank: number, lowest: number): void {
+    let heap = this.#heaps[node];
+    if (!heap) {
+      heap = new RankHeap();
+      this.#heaps[node] = heap;
+    }
+    if (heap.isEmpty) heap.push(lowest);
+    heap.push(rank);
+  }
+
+  /** The same, of a rank that is no longer active. */
+  remove(node: number, rank: number): boolean {
+    if (this.ranks[node] !== rank) return false;
+    this.ranks[node] = this.#heaps[node]?.lowest(this.#active) ?? NONE;
+    return true;
   }
 }

@@ -5,6 +5,10 @@ import { NONE } from './port-nodes.ts';
 export class RankHeap {
   readonly #ranks: number[] = [];
 
+  get isEmpty(): boolean {
+    return this.#ranks.length === 0;
+  }
+
   push(rank: number): void {
     const ranks = this.#ranks;
     let i = ranks.length;
