@@ -9,7 +9,7 @@ import { ACTION } from '../protocol/values.ts';
 import { planOf } from './rounds.ts';
 import { type Found, textOf, Verdicts } from './verdicts.ts';
 
-const SEEDS = { first: 101, count: 50 } as const;
+const SEEDS = { first: 115, count: 36 } as const;
 /** Of them there must be as many as this, and of each form. */
 const VERDICTS = 200_000;
 const EACH_FORM = 50;
