@@ -2,15 +2,17 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from '../usage.ts';
 
-export const EXPLAIN_HELP = `Usage: podwall explain -f PATH [-f PATH ...] --from POD --to POD|IP|NAME --port PORT [options]
+export const EXPLAIN_HELP = `Usage: podwall explain [-f PATH ...] --from POD --to POD|IP|NAME --port PORT [options]
        podwall explain --batch
 
 Says whether a connection would pass, what each side's resources and rules say of it, tier by tier, and where it is
 denied by default, which resources isolate the pod and which rule came closest. It asks the code that Podwall itself
-compiles and judges rules with; nothing is sent anywhere, no cluster is needed.
+compiles and judges rules with, on the objects of the cluster, or of files alone; no packet is sent.
 
   -f, --filename PATH  file, or folder of *.yaml, *.yml and *.json; - for standard input; may be repeated. Read are
                        NetworkRule, ClusterNetworkRule, NetworkPolicy, Pod, Namespace and Node, also in a List
+                       Not given: the cluster is asked for these, and needs to allow only that they be listed
+  --kubeconfig FILE    of the cluster; $KUBECONFIG, ~/.kube/config or a pod's own service account unless told
   --from END           who opens the connection: namespace/pod, a pod of the namespace default, or an address
   --to END             who it goes to: also a domain name, or NAME=ADDRESS
   --port PORT          tcp/80, 80 (TCP), udp/53, sctp/9, icmp, icmpv6, or the name of a port of the pod it goes to
@@ -41,7 +43,9 @@ export type ExplainOptions =
   | { readonly action: 'batch' }
   | {
       readonly action: 'explain';
+      /** Empty: a cluster is asked. */
       readonly files: readonly string[];
+      readonly kubeconfig: string | undefined;
       readonly from: string;
       readonly to: string;
       readonly port: string;
@@ -51,22 +55,19 @@ export type ExplainOptions =
 
 /** Throws UsageError. */
 export function readExplainOptions(args: readonly string[]): ExplainOptions {
-  const { filename = [], from, to, port, application, json, batch, help } = readFlags(args);
+  const { filename = [], kubeconfig, from, to, port, application, json, batch, help } = readFlags(args);
   if (help) return { action: 'help' };
   if (batch) {
-    const others = [...filename, from, to, port, application].some((value) => value !== undefined);
+    const others = [...filename, kubeconfig, from, to, port, application].some((value) => value !== undefined);
     if (others || json) throw new UsageError('--batch goes with no other option: all it needs is on standard input');
     return { action: 'batch' };
   }
   if (from === undefined) throw new UsageError(`--from is missing: ${USAGE_EXAMPLE}`);
   if (to === undefined) throw new UsageError(`--to is missing: ${USAGE_EXAMPLE}`);
   if (port === undefined) throw new UsageError(`--port is missing: ${USAGE_EXAMPLE}`);
-  if (filename.length === 0) {
-    throw new UsageError(
-      `pass -f with files or a folder: asking a cluster is not there yet, but this asks a copy of one:\n  kubectl get ns,pods,nodes,netpol,networkrules,clusternetworkrules -A -o yaml | podwall explain -f - --from ${from} --to ${to} --port ${port}`,
-    );
-  }
-  return { action: 'explain', files: filename, from, to, port, application, isJson: json ?? false };
+  if (filename.length > 0 && kubeconfig !== undefined)
+    throw new UsageError('--kubeconfig is for a cluster and -f for files: give one of them');
+  return { action: 'explain', files: filename, kubeconfig, from, to, port, application, isJson: json ?? false };
 }
 
 function readFlags(args: readonly string[]) {
@@ -74,6 +75,7 @@ function readFlags(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       options: {
+        kubeconfig: { type: 'string' },
         filename: { type: 'string', short: 'f', multiple: true },
         from: { type: 'string' },
         to: { type: 'string' },

@@ -24,8 +24,15 @@ export async function explain(args: readonly string[], streams: Streams): Promis
     case 'batch':
       return (await answerLines(streams.input, streams.output)).errors === 0 ? EXIT.allowed : EXIT.failed;
     case 'explain':
-      return await answer(options, new Files(options.files, streams.input), streams);
+      return await answer(options, await sourceOf(options, streams), streams);
   }
+}
+
+/** The client of the API server takes long to load, and files need none. */
+async function sourceOf({ files, kubeconfig }: Extract<ExplainOptions, { action: 'explain' }>, { input }: Streams) {
+  if (files.length > 0) return new Files(files, input);
+  const { ClusterObjects } = await import('../objects/cluster-objects.ts');
+  return new ClusterObjects(kubeconfig);
 }
 
 async function answer(
@@ -34,7 +41,7 @@ async function answer(
   { output, errors }: Streams,
 ): Promise<ExitCode> {
   const { resources, leftOut } = await source.read();
-  if (leftOut.length > 0) errors.write(`podwall: of no concern here and left out: ${leftOut.join(', ')}\n`);
+  if (leftOut.length > 0) errors.write(`podwall: left out: ${leftOut.join('; ')}\n`);
   const cluster = new Cluster(resources);
   const [origin, destination] = [readEndpoint(from, cluster, 'from'), readEndpoint(to, cluster, 'to')];
   const verdict = judge(

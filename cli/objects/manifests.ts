@@ -6,7 +6,7 @@ import { ObjectError, type Objects } from './object-source.ts';
 
 export type Text = { readonly name: string; readonly text: string };
 
-/** Throws ObjectError with all that is wrong. */
+/** Throws ObjectError with all that is wrong. Of what is of no concern here one word is said. */
 export function parseManifests(texts: readonly Text[]): Objects {
   const found = new Map<string, { resource: Resource; name: string }>();
   const [errors, leftOut]: [string[], string[]] = [[], []];

@@ -2,7 +2,7 @@
 import { NETWORK_POLICY_API_VERSION } from '../api/network-policy.ts';
 import { API_VERSION } from '../api/network-rule.ts';
 import type { ResourceId } from '../api/resources.ts';
-import type { Kind } from './reflector.ts';
+import type { Kind } from './listing.ts';
 
 const RULES = `/apis/${API_VERSION}`;
 

@@ -2,9 +2,9 @@
 import type { Logger } from '../log.ts';
 import { ApiError, type ApiServer } from './api-server.ts';
 import { Backoff } from './backoff.ts';
-import { type ApiObject, readListPage, readWatchEvent } from './watch-events.ts';
+import { type Kind, listObjects } from './listing.ts';
+import { type ApiObject, readWatchEvent } from './watch-events.ts';
 
-const PAGE_OBJECTS = 500;
 /** The server ends a watch after this time, by chance up to twice as long: not all of them at once. */
 const WATCH_SECONDS = 240;
 /** A server sends a bookmark every minute: without a line for so long, the connection is dead. */
@@ -12,8 +12,6 @@ const SILENT_MS = 90_000;
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 15_000;
 const REMINDER_MS = 30_000;
-
-export type Kind = { readonly apiVersion: string; readonly kind: string; readonly path: string };
 
 /** Called with the objects that changed; an object that is gone comes as undefined. After a list, with all differences. */
 export type Changed = (changes: ReadonlyMap<string, ApiObject | undefined>) => void;
@@ -67,16 +65,8 @@ export class Reflector implements AsyncDisposable {
 
   /** The newest state that the server can tell of, in pages of one moment. */
   async #list(): Promise<void> {
-    const found = new Map<string, ApiObject>();
-    let resourceVersion = '';
-    let next = '';
-    do {
-      const query = new URLSearchParams({ limit: String(PAGE_OBJECTS), ...(next ? { continue: next } : {}) });
-      const page = readListPage(await this.#api.call('GET', `${this.#kind.path}?${query}`), this.#kind);
-      for (const object of page.items) found.set(object.metadata.uid, object);
-      resourceVersion ||= page.resourceVersion;
-      next = page.next;
-    } while (next !== '' && !this.#stop.signal.aborted);
+    const { objects, resourceVersion } = await listObjects(this.#api, this.#kind, this.#stop.signal);
+    const found = new Map(objects.map((object) => [object.metadata.uid, object]));
     const before = this.#versions;
     this.#versions = new Map([...found].map(([uid, { metadata }]) => [uid, metadata.resourceVersion]));
     this.#resourceVersion = resourceVersion;
