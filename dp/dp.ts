@@ -69,11 +69,15 @@ export class Dp implements Disposable {
     const pins = stack.use(PinDirectory.open(options.pin));
     this.#socket = stack.use(CommandSocket.bind(options.listen, MAX_COMMAND_BYTES));
     this.#datapath = stack.use(Datapath.open(pins, options.attach, options.flows));
-    this.#engine = new Engine(this.#datapath);
+    this.#engine = stack.use(new Engine(this.#datapath, (event) => this.#takeOwnEvent(event)));
     this.#hits = new HitCounters(this.#datapath, this.#engine.workloads);
-    this.#connections = new Connections(this.#datapath, this.#engine.workloads, this.#engine.networks);
+    this.#connections = new Connections(
+      [this.#datapath, this.#engine.policing.flows],
+      this.#engine.workloads,
+      this.#engine.networks,
+    );
     this.#losses = new Losses(this.#datapath);
-    const ring = stack.use(new RingBuffer(this.#datapath.eventsFd(), (sample) => this.#takeEvent(sample)));
+    const ring = stack.use(new RingBuffer(this.#datapath.eventsFd(), (sample) => this.#takeSample(sample)));
     if (!options.isStandalone)
       this.#notifier = stack.use(
         new Notifier(options.notify, (state) => log.debug('ctrl', state, { path: options.notify })),
@@ -93,6 +97,7 @@ export class Dp implements Disposable {
     const awaited = this.#datapath.awaited;
     if (awaited > 0)
       this.#log.notice('the earlier version decides until policies are told again', { workloads: awaited });
+    for (const reason of this.#engine.workloads.notRenewed) this.#log.error('port not taken up', { reason });
     warmUp();
     for await (const command of this.#socket.datagrams()) this.#take(command);
   }
@@ -157,8 +162,18 @@ export class Dp implements Disposable {
     return encodeReport(report, this.#sequence);
   }
 
-  #takeEvent(sample: Uint8Array): void {
-    const event: Event = eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0);
+  #takeSample(sample: Uint8Array): void {
+    this.#takeEvent(eventCodec.read(new DataView(sample.buffer, sample.byteOffset, sample.length), 0));
+  }
+
+  /** Of a packet that dp itself has decided on: within what a period has room for. */
+  #takeOwnEvent(event: Event): void {
+    this.#events += 1;
+    if (this.#events <= MAX_EVENTS) this.#takeEvent(event);
+    else this.#losses.add(1);
+  }
+
+  #takeEvent(event: Event): void {
     const mac = this.#engine.workloads.withId(event.key.endpoint)?.mac;
     this.#report(threatReport(event, mac, unixSeconds(event.timeNs), this.#engine.networks));
   }
@@ -169,9 +184,18 @@ export class Dp implements Disposable {
     this.#losses.add(leftOut);
   }
 
-  #periodically(): void {
+  #lookAfterPorts(): void {
     for (const { mac, iface, port } of this.#engine.workloads.forgetGonePorts())
       this.#log.notice('port gone: its interface is no longer there', { mac, iface, netns: port?.netns });
+    for (const { queue, iface, netns, dropped } of this.#engine.queues.takeDropped()) {
+      const text = `queue ${queue} of ${iface} in ${netns}: ${dropped} packets dropped, as it was full`;
+      this.#log.error('queue full', { queue, iface, netns, dropped });
+      this.#report({ kind: 'error', code: ERROR_CODE.queueFull, command: 0, mac: NO_MAC, text });
+    }
+  }
+
+  #periodically(): void {
+    this.#lookAfterPorts();
     const lost = this.#notifier?.takeLost() ?? 0;
     if (lost > 0) this.#hits.forgetReported();
     for (const report of this.#hits.collect(this.#notifier?.isDrained ?? true)) this.#report(report);

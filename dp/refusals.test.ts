@@ -120,7 +120,6 @@ describe('a policy in force survives', () => {
 
 describe('a command that is not supported yet', () => {
   const bodies: Partial<Record<CommandName, object>> = {
-    ctrl_add_nfq_port: { netns: '/proc/1/ns/net', iface: 'eth0', qnum: 0, epmac: MAC },
     ctrl_bld_dlp: { flag: 3, mac: null },
     ctrl_cfg_dlp: { flag: 3, mac: [MAC] },
   };

@@ -296,4 +296,18 @@ int shadow_to_workload(struct __sk_buff *skb)
 	return police_before_previous(skb, DIRECTION_INGRESS);
 }
 
+/*
+ * What a first payload tells, for dp: the packet is the payload's head, filled up with zeros; cb has the payload's bytes, enum
+ * side, and whether it is TCP.
+ */
+SEC("tc")
+int tell_application(struct __sk_buff *skb)
+{
+	struct payload p = { .bytes = skb->cb[0], .side = skb->cb[1] };
+
+	if (bpf_skb_load_bytes(skb, 0, p.head, sizeof(p.head)))
+		return APPLICATION_UNKNOWN;
+	return identify(&p, skb->cb[2]);
+}
+
 char LICENSE[] SEC("license") = "GPL";

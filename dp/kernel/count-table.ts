@@ -32,6 +32,11 @@ export class CountTable<K, V> {
     });
   }
 
+  /** Without what was carried. */
+  present(key: K): V | undefined {
+    return this.#present.get(key);
+  }
+
   /** Replaces what is counted now, beside what was carried. */
   set(key: K, value: V): void {
     this.#present.set(key, value);

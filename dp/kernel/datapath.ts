@@ -61,6 +61,10 @@ import type { TableName } from './table-layouts.ts';
 import { type Loading, Upgrade } from './upgrade.ts';
 
 const OBJECT = `${import.meta.dirname}/../bpf/build/policy.bpf.o`;
+/** Of a payload, what is looked at. */
+const HEAD_BYTES = 64;
+/** Of skb->cb in struct __sk_buff. */
+const CB_AT = 48;
 const INNER_MMAPABLE = 0x1000 | 0x400; // BPF_F_INNER_MAP | BPF_F_MMAPABLE
 
 /** How many flows the table can have; each takes 176 bytes of the kernel's memory from the start. */
@@ -230,6 +234,18 @@ export class Datapath implements Disposable {
     const context = new Uint8Array(192); // struct __sk_buff
     new DataView(context.buffer).setUint32(40, ifindex, true);
     return runProgram(this.#programFd(program), packet, context, repeat);
+  }
+
+  /** The code of the application that a side's first payload tells, of `bytes` bytes; 0 is none. By the kernel programs' own code. */
+  identify(payload: Uint8Array, bytes: number, isFromClient: boolean, isTcp: boolean): number {
+    const head = new Uint8Array(HEAD_BYTES);
+    head.set(payload.subarray(0, HEAD_BYTES));
+    const context = new Uint8Array(192); // struct __sk_buff
+    const words = new DataView(context.buffer);
+    words.setUint32(CB_AT, bytes, true);
+    words.setUint32(CB_AT + 4, Number(!isFromClient), true);
+    words.setUint32(CB_AT + 8, Number(isTcp), true);
+    return runProgram(this.#object.identifierFd(), head, context, 1).verdict;
   }
 
   #fd(map: TableName): number {

@@ -42,6 +42,9 @@ const ifIndexToName = lib.func('char *if_indextoname(uint32_t index, _Out_ char 
 const mountCall = checked(
   'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
 );
+const eventFdCall = checked('int eventfd(unsigned int count, int flags)');
+const EFD_CLOEXEC = 0o2000000;
+export const setsockopt = checked('int setsockopt(int fd, int level, int option, const void *value, uint32_t length)');
 export const setns = checked('int setns(int fd, int type)');
 const mmap = lib.func('void *mmap(void *at, size_t size, int access, int flags, int fd, long offset)');
 const munmap = checked('int munmap(void *at, size_t size)');
@@ -75,6 +78,17 @@ export function waitReadable(fd: number, timeoutMs: number): Promise<void> {
     );
   });
 }
+
+/** As waitReadable, for any of these. */
+export function waitAnyReadable(fds: readonly number[], timeoutMs: number): Promise<void> {
+  const wanted = fds.map((fd) => ({ fd, events: POLLIN, revents: 0 }));
+  return new Promise((resolve, reject) => {
+    pollCall.async(wanted, wanted.length, timeoutMs, (error: Error | null) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** A descriptor that is readable once 8 bytes are written to it. */
+export const eventFd = (): number => eventFdCall(0, EFD_CLOEXEC);
 
 /** Wakes whoever waits to read from the socket. */
 export const shutdown = (fd: number): number => shutdownCall(fd, SHUT_RDWR);

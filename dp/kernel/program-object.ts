@@ -94,6 +94,11 @@ export class ProgramObject implements Disposable {
     return mapFd(findMap(this.#object, name));
   }
 
+  /** The program that tells an application by a payload: the same in every mode. */
+  identifierFd(): number {
+    return programFd(findProgram(this.#object, 'tell_application'));
+  }
+
   programFd(program: ProgramName | typeof WATCH): number {
     return programFd(findProgram(this.#object, this.#mode === 'shadow' ? shadowOf(program) : program));
   }

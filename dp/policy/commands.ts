@@ -1,5 +1,5 @@
 // Carries out the commands of the protocol; what each answers is a list of reports.
-import type { AddressNames } from '../kernel/abi.gen.ts';
+import type { AddressNames, Event } from '../kernel/abi.gen.ts';
 import { NAMES_PER_ADDRESS } from '../kernel/abi.gen.ts';
 import { kernelAddressOf, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
@@ -12,6 +12,10 @@ import { type Port, Ports } from '../ports/ports.ts';
 import type { Command, CommandBody, CommandName } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type Report } from '../protocol/reports.ts';
+import { ChainError, isPlainName } from '../queue/chain.ts';
+import { kernelSurroundings } from '../queue/kernel-surroundings.ts';
+import { type Queued, QueuePolicing } from '../queue/policing.ts';
+import { Queues } from '../queue/queues.ts';
 import { Batches } from './batches.ts';
 import { PolicyTooLarge } from './classifier.ts';
 import { type Change, CompiledPolicies } from './compiled-policies.ts';
@@ -21,8 +25,10 @@ import type { PolicyChange } from './policy.ts';
 import type { Workload } from './workload.ts';
 import { Workloads } from './workloads.ts';
 
-export class Engine {
+export class Engine implements Disposable {
   readonly ports: Ports;
+  readonly queues: Queues;
+  readonly policing: QueuePolicing;
   readonly workloads: Workloads;
   readonly names = new Names();
   readonly networks = new InternalNetworks();
@@ -30,9 +36,13 @@ export class Engine {
   readonly #batches = new Batches();
   readonly #compiled = new CompiledPolicies((fqdn) => this.#nameId(fqdn));
 
-  constructor(datapath: Datapath) {
+  /** `onEvent` gets what is reported of packets that dp itself decides on. */
+  constructor(datapath: Datapath, onEvent: (event: Event) => void = () => {}) {
     this.#datapath = datapath;
-    this.ports = new Ports(datapath.ports, { tap: datapath.watching });
+    const around = kernelSurroundings(datapath, (address) => this.names.namesOf(address), onEvent);
+    this.policing = new QueuePolicing(around);
+    this.queues = new Queues((queued, port) => this.#decide(queued, port));
+    this.ports = new Ports(datapath.ports, { tap: datapath.watching, queue: this.queues });
     this.workloads = new Workloads(datapath, this.ports);
     const ids = datapath.names.entries().flatMap(([{ wire }, { exact, below }]) => {
       const name = nameOfWire(wire);
@@ -54,6 +64,11 @@ export class Engine {
     } catch (error) {
       throw asCommandError(command.name, error);
     }
+  }
+
+  /** Lets go of the queues; what is in the kernel stays. */
+  [Symbol.dispose](): void {
+    this.queues[Symbol.dispose]();
   }
 
   #dispatch({ name, body }: Command): Report[] {
@@ -93,6 +108,13 @@ export class Engine {
         return [];
       case 'ctrl_del_tap_port':
         this.#removePort(name, 'tap', body);
+        return [];
+      case 'ctrl_add_nfq_port':
+        if (!isPlainName(body.iface)) throw badName(body.iface);
+        this.#addPort(body, 'queue', body.qnum);
+        return [];
+      case 'ctrl_del_nfq_port':
+        this.#removePort(name, 'queue', body);
         return [];
       case 'ctrl_cfg_internal_net':
         this.networks.add(body);
@@ -161,6 +183,12 @@ export class Engine {
     this.#forgetUnused();
   }
 
+  /** A port without a workload is about to be removed: it passes what comes. */
+  #decide(queued: Queued, port: Port): boolean {
+    const [workload] = this.workloads.on(port.id);
+    return workload === undefined || this.policing.decide(queued, workload);
+  }
+
   #addPort({ netns, iface, epmac }: CommandBody<'ctrl_add_tap_port'>, kind: Port['kind'], queue: number): void {
     this.workloads.addOnPort(epmac, this.ports.look({ kind, netns, iface, queue }));
   }
@@ -226,6 +254,13 @@ export class Engine {
 const mayNameHosts = ({ state, policy }: Workload): boolean =>
   state.policy !== NO_POLICY && (policy === undefined || policy.names.size > 0);
 
+const badName = (iface: string): CommandError =>
+  new CommandError(
+    'ctrl_add_nfq_port',
+    ERROR_CODE.invalidCommand,
+    `ctrl_add_nfq_port: iface ${iface}: letters, digits and _ . : @ - are what a queue’s interface may be called by`,
+  );
+
 const unknownMac = (command: CommandName, which: string): CommandError =>
   new CommandError(
     command,
@@ -255,7 +290,7 @@ function asCommandError(name: CommandName, error: unknown): CommandError {
   if (error instanceof CommandError) return error.command ? error : new CommandError(name, error.code, error.message);
   if (error instanceof PolicyTooLarge || error instanceof PoliciesFull)
     return new CommandError(name, ERROR_CODE.policyTooLarge, `${name}: ${error.message}`);
-  if (error instanceof NamespaceError)
+  if (error instanceof NamespaceError || error instanceof ChainError)
     return new CommandError(name, ERROR_CODE.interfaceFailed, `${name}: ${error.message}`);
   if (error instanceof KernelError) return new CommandError(name, ERROR_CODE.kernelFailed, `${name}: ${error.message}`);
   throw error;

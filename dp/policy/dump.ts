@@ -35,7 +35,8 @@ export function dump(
 }
 
 function workloadLines({ mac, iface, ifindex, port, state, policy }: Workload): string[] {
-  const where = port ? `${port.kind} port, ${port.netns}` : `interface ${ifindex}`;
+  const queue = port?.kind === 'queue' ? ` ${port.queue}` : '';
+  const where = port ? `${port.kind}${queue} port, ${port.netns}` : `interface ${ifindex}`;
   const head = `  ${mac} on ${iface} (${where}), epoch ${state.epoch}${tapText(state.tap)}`;
   if (state.policy === 0) return [`${head}: no policy`];
   const fallback = `default ${ACTIONS[state.defaultAction]}, ${DIRECTIONS[state.directions]}`;

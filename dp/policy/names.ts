@@ -150,6 +150,11 @@ export class Names {
       .map(([name, id]) => [name, id, [...(this.#addresses.get(name) ?? [])]]);
   }
 
+  /** The names that an address has, as the commands told them. */
+  namesOf(address: string): readonly string[] {
+    return [...(this.#namesOf.get(address) ?? [])];
+  }
+
   #assign(name: string, addresses: ReadonlySet<string> | undefined): void {
     for (const address of this.#addresses.get(name) ?? []) {
       const names = this.#namesOf.get(address);

@@ -13,8 +13,9 @@ export type Connection = {
   readonly protocol: number;
   /** That it was opened to; 0 where the protocol has no ports. */
   readonly port: number;
-  /** Its number; 0 where none was recognised and none will be; undefined before. What has no ports speaks none. */
-  readonly application: number | undefined;
+  /** Its number; 0 where none was recognised and none will be; undefined before. What has no ports speaks none.
+   * `any`: it can't be told any more, and is taken for what the first rule with applications says. */
+  readonly application: number | 'any' | undefined;
   /** Every name that the peer's address is known to have. */
   readonly names: readonly string[];
   /** The name in the rule that let an open connection in: it goes on to have it, when its address no longer does. */
@@ -43,7 +44,8 @@ export function referenceClassifier({
       const { rule } = one;
       if (!rule.apps?.length) return { action: rule.action, ruleId: rule.id };
       if (connection.application === undefined && carriesApplications(connection.protocol)) return 'undecided';
-      const own = rule.apps.find(({ app }) => app === connection.application);
+      const { application } = connection;
+      const own = application === 'any' ? rule.apps[0] : rule.apps.find(({ app }) => app === application);
       if (own) return { action: own.action, ruleId: own.rid };
     }
     return { action: defaultAction, ruleId: 0 };

@@ -24,6 +24,8 @@ export class Workloads {
   readonly #ports: Ports;
   readonly #listeners: Listeners;
   readonly #slots: PolicySlots;
+  /** Ports of an earlier dp that this one could not take up, and why: what was in force there stays. */
+  readonly notRenewed: string[] = [];
   readonly #byMac = new Map<string, Workload[]>();
   /** Kept with each workload in the kernel; a node without workloads forgets it with dp. */
   #isDisabled = false;
@@ -53,9 +55,16 @@ export class Workloads {
 
   /** Puts these programs in the place of an earlier dp's. */
   #renew(port: Port): void {
-    const isInUse = this.on(port.id).length > 0;
-    if (isInUse) this.#ports.attach(port);
-    else this.#ports.detach(port);
+    const [workload] = this.on(port.id);
+    if (workload) this.#ports.changed(port, workload.state);
+    if (!workload) this.#ports.detach(port);
+    else
+      try {
+        this.#ports.renew(port);
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        this.notRenewed.push(`${port.iface} in ${port.netns}: ${error.message}`);
+      }
   }
 
   /** Undefined where the interface, or the port's, is gone. */
@@ -270,6 +279,7 @@ export class Workloads {
   #put(workload: Workload, state: Endpoint): void {
     workload.state = state;
     this.#datapath.endpoints.set(keyOf(workload), state);
+    if (workload.port) this.#ports.changed(workload.port, state);
     if (this.on(workload.ifindex)[0] === workload) this.#writeInterface(workload, state);
   }
 

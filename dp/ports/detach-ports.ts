@@ -5,6 +5,7 @@ import { GENERATIONS } from '../kernel/generation.ts';
 import { getPinned, isKernelError } from '../kernel/libbpf.ts';
 import { close } from '../kernel/libc.ts';
 import { Table } from '../kernel/table.ts';
+import { Queues } from '../queue/queues.ts';
 import { Watching } from '../tap/watching.ts';
 import { Ports } from './ports.ts';
 
@@ -18,6 +19,7 @@ function detachPortsIn(path: string, table: string): void {
   if (fd === undefined) return;
   const ports = new Ports(new Table(fd, number, portCodec), {
     tap: new Watching(`${path}/watched`, `${path}/watchers`, 'auto'),
+    queue: new Queues(() => false),
   });
   for (const port of ports.all()) ports.detach(port);
   close(fd);

@@ -3,7 +3,7 @@
 import { randomInt } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { FIRST_PORT, INTERFACE_BYTES, type Port as KernelPort, PATH_BYTES } from '../kernel/abi.gen.ts';
+import { type Endpoint, FIRST_PORT, INTERFACE_BYTES, type Port as KernelPort, PATH_BYTES } from '../kernel/abi.gen.ts';
 import { interfaceIndex, interfaceName } from '../kernel/libc.ts';
 import { inNamespace, NamespaceError } from '../kernel/namespace.ts';
 import type { Table } from '../kernel/table.ts';
@@ -13,7 +13,7 @@ const MAX_ID = 0xffffffff;
 export type Port = {
   /** In the place of an interface's index, which is always lower. */
   readonly id: number;
-  readonly kind: 'tap';
+  readonly kind: 'tap' | 'queue';
   /** A path, as /run/netns/NAME or /proc/PID/ns/net. */
   readonly netns: string;
   readonly iface: string;
@@ -31,6 +31,8 @@ export type PortKind = {
   detach(port: Port): void;
   /** Undefined: to be told by its namespace and interface. */
   isThere(id: number): boolean | undefined;
+  /** What is in force for its workload has changed, or is told before `attach`. */
+  changed(port: Port, state: Endpoint): void;
 };
 
 export const isPortId = (ifindex: number): boolean => ifindex >= FIRST_PORT;
@@ -68,6 +70,8 @@ export class Ports {
       throw new NamespaceError(`no interface ${name.iface} in network namespace ${name.netns}`);
     const inode = statSync(name.netns, { bigint: true }).ino;
     const known = this.find(name.kind, name.netns, name.iface);
+    const other = this.all().find((port) => isSameQueue(port, name, inode) && port.iface !== name.iface);
+    if (other) throw new NamespaceError(`queue ${name.queue} in ${name.netns} is that of ${other.iface}: take another`);
     const isSame =
       known?.inode === inode && known.ifindex === ifindex && known.queue === name.queue && this.isThere(known);
     return { ...name, id: isSame ? known.id : this.#newId(), inode, ifindex };
@@ -90,6 +94,15 @@ export class Ports {
     }
   }
 
+  /** Puts this dp to work on a port of an earlier one. Throws as `attach`, and then leaves what is there. */
+  renew(port: Port): void {
+    this.#kinds[port.kind].attach(port);
+  }
+
+  changed(port: Port, state: Endpoint): void {
+    this.#kinds[port.kind].changed(port, state);
+  }
+
   detach(port: Port): void {
     this.#kinds[port.kind].detach(port);
     this.#table.delete(port.id);
@@ -101,6 +114,9 @@ export class Ports {
     return this.#kinds[port.kind].isThere(port.id) ?? isStillThere(port);
   }
 }
+
+const isSameQueue = ({ kind, inode, queue }: Port, name: PortName, itsInode: bigint): boolean =>
+  kind === 'queue' && name.kind === kind && queue === name.queue && inode === itsInode;
 
 function isStillThere({ netns, inode, ifindex, iface }: Port): boolean {
   try {
@@ -125,18 +141,18 @@ const zeroFilled = (text: string, bytes: number): Uint8Array => {
 };
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8').replace(/\0+$/, '');
 
-const kernelPortOf = ({ netns, iface, inode, ifindex, queue }: Port): KernelPort => ({
+const kernelPortOf = ({ kind, netns, iface, inode, ifindex, queue }: Port): KernelPort => ({
   inode,
   ifindex,
   queue,
-  isQueue: 0,
+  isQueue: Number(kind === 'queue'),
   namespace: zeroFilled(netns, PATH_BYTES),
   interface: zeroFilled(iface, INTERFACE_BYTES),
 });
 
 const portOf = (id: number, port: KernelPort): Port => ({
   id,
-  kind: 'tap',
+  kind: port.isQueue ? 'queue' : 'tap',
   netns: textOf(port.namespace),
   iface: textOf(port.interface),
   inode: port.inode,

@@ -25,6 +25,7 @@ export const GOOD_BODIES: { readonly [Name in CommandName]: object } = {
   ctrl_sys_conf: { xff_enabled: true },
   ctrl_keep_alive: { seq_num: 7 },
   ctrl_del_tap_port: { netns: NETNS, iface: IFACE },
+  ctrl_del_nfq_port: { netns: NETNS, iface: IFACE, qnum: 0 },
 };
 
 const name = fc.constantFrom(...COMMAND_NAMES);

@@ -241,6 +241,7 @@ export const commandSchemas = {
     properties: { seq_num: u32 },
   },
   ctrl_del_tap_port: portName,
+  ctrl_del_nfq_port: { ...portName, properties: { ...portName.properties, qnum: u16 } },
 } as const;
 
 export type CommandName = keyof typeof commandSchemas;

@@ -31,6 +31,7 @@ export const ERROR_CODE = {
   policyUnknown: 10,
   kernelFailed: 11,
   reportsLost: 12,
+  queueFull: 13,
 } as const;
 export type ErrorCode = (typeof ERROR_CODE)[keyof typeof ERROR_CODE];
 

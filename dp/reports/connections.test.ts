@@ -16,7 +16,7 @@ const HEADERS = 54;
 
 const harness = new Harness();
 after(() => harness[Symbol.dispose]());
-const connections = new Connections(harness.datapath, harness.engine.workloads, harness.engine.networks);
+const connections = new Connections([harness.datapath], harness.engine.workloads, harness.engine.networks);
 
 /** Of a workload, as an agent reads them. */
 function reportedOf(workload: Workload): Connection[] {

@@ -1,7 +1,6 @@
 // Reports the connections that had traffic since the last time, and those that ended.
 import { direction, type Flow, type FlowKey, seen, TICK_SHIFT } from '../kernel/abi.gen.ts';
 import { textOf } from '../kernel/address.ts';
-import type { Datapath } from '../kernel/datapath.ts';
 import type { InternalNetworks } from '../networks/internal-networks.ts';
 import { applicationNumber } from '../policy/applications.ts';
 import type { Workload } from '../policy/workload.ts';
@@ -17,14 +16,17 @@ const PER_REPORT = Math.floor(MAX_REPORT_BYTES / 128);
 const MAX_CONNECTIONS = 20_000;
 const ACTION_MASK = 0xffn;
 
+/** A table of flows: those that had a packet in this tick or a later one. */
+type FlowSource = { flowsSince(tick: number): readonly [FlowKey, Flow][] };
+
 export class Connections {
-  readonly #datapath: Datapath;
+  readonly #sources: readonly FlowSource[];
   readonly #workloads: Workloads;
   readonly #networks: InternalNetworks;
   #since = nowTicks();
 
-  constructor(datapath: Datapath, workloads: Workloads, networks: InternalNetworks) {
-    this.#datapath = datapath;
+  constructor(sources: readonly FlowSource[], workloads: Workloads, networks: InternalNetworks) {
+    this.#sources = sources;
     this.#workloads = workloads;
     this.#networks = networks;
   }
@@ -36,7 +38,7 @@ export class Connections {
     const byId = new Map(this.#workloads.all().map((workload) => [workload.state.id, workload]));
     const connections: Connection[] = [];
     let leftOut = 0;
-    for (const [key, flow] of this.#datapath.flowsSince(since)) {
+    for (const [key, flow] of this.#sources.flatMap((source) => source.flowsSince(since))) {
       const workload = byId.get(key.endpoint);
       if (!workload) continue;
       if (connections.length < MAX_CONNECTIONS) connections.push(this.#connectionOf(key, flow, workload));

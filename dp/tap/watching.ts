@@ -129,6 +129,9 @@ export class Watching {
     }
   }
 
+  /** A watched interface drops nothing, whatever is in force. */
+  changed(): void {}
+
   #hasFilters(id: number): boolean {
     return existsSync(`${this.#links}/${id}-${CLSACT}`);
   }
