@@ -3,21 +3,19 @@ import type { AddressNames, Event } from '../kernel/abi.gen.ts';
 import { NAMES_PER_ADDRESS } from '../kernel/abi.gen.ts';
 import { kernelAddressOf, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
-import { KernelError } from '../kernel/libbpf.ts';
 import { interfaceIndex } from '../kernel/libc.ts';
-import { NamespaceError } from '../kernel/namespace.ts';
-import { NO_POLICY, PoliciesFull } from '../kernel/slots.ts';
+import { NO_POLICY } from '../kernel/slots.ts';
 import { InternalNetworks } from '../networks/internal-networks.ts';
 import { type Port, Ports } from '../ports/ports.ts';
 import type { Command, CommandBody, CommandName } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type Report } from '../protocol/reports.ts';
-import { ChainError, isPlainName } from '../queue/chain.ts';
+import { isPlainName } from '../queue/chain.ts';
 import { kernelSurroundings } from '../queue/kernel-surroundings.ts';
 import { type Queued, QueuePolicing } from '../queue/policing.ts';
 import { Queues } from '../queue/queues.ts';
 import { Batches } from './batches.ts';
-import { PolicyTooLarge } from './classifier.ts';
+import { asCommandError, badName, unknownMac } from './command-errors.ts';
 import { type Change, CompiledPolicies } from './compiled-policies.ts';
 import type { KeptPolicy } from './kept-policy.ts';
 import { type AddressChange, canonical, Names, nameOfWire, wireName } from './names.ts';
@@ -254,20 +252,6 @@ export class Engine implements Disposable {
 const mayNameHosts = ({ state, policy }: Workload): boolean =>
   state.policy !== NO_POLICY && (policy === undefined || policy.names.size > 0);
 
-const badName = (iface: string): CommandError =>
-  new CommandError(
-    'ctrl_add_nfq_port',
-    ERROR_CODE.invalidCommand,
-    `ctrl_add_nfq_port: iface ${iface}: letters, digits and _ . : @ - are what a queue’s interface may be called by`,
-  );
-
-const unknownMac = (command: CommandName, which: string): CommandError =>
-  new CommandError(
-    command,
-    ERROR_CODE.unknownMac,
-    `${command}: no workload ${which}: announce it by ctrl_add_mac first`,
-  );
-
 function indexOf(command: CommandName, iface: string): number {
   const index = interfaceIndex(iface);
   if (index !== undefined) return index;
@@ -285,13 +269,3 @@ const padded = (ids: readonly number[]): AddressNames => ({
   count: ids.length,
   ids: Array.from({ length: NAMES_PER_ADDRESS }, (_, i) => ids[i] ?? 0),
 });
-
-function asCommandError(name: CommandName, error: unknown): CommandError {
-  if (error instanceof CommandError) return error.command ? error : new CommandError(name, error.code, error.message);
-  if (error instanceof PolicyTooLarge || error instanceof PoliciesFull)
-    return new CommandError(name, ERROR_CODE.policyTooLarge, `${name}: ${error.message}`);
-  if (error instanceof NamespaceError || error instanceof ChainError)
-    return new CommandError(name, ERROR_CODE.interfaceFailed, `${name}: ${error.message}`);
-  if (error instanceof KernelError) return new CommandError(name, ERROR_CODE.kernelFailed, `${name}: ${error.message}`);
-  throw error;
-}

@@ -1,0 +1,34 @@
+// Why a command can't be carried out, as the sender is told it.
+import { KernelError } from '../kernel/libbpf.ts';
+import { NamespaceError } from '../kernel/namespace.ts';
+import { PoliciesFull } from '../kernel/slots.ts';
+import type { CommandName } from '../protocol/commands.ts';
+import { CommandError } from '../protocol/errors.ts';
+import { ERROR_CODE } from '../protocol/reports.ts';
+import { ChainError } from '../queue/chain.ts';
+import { PolicyTooLarge } from './classifier.ts';
+
+export const badName = (iface: string): CommandError =>
+  new CommandError(
+    'ctrl_add_nfq_port',
+    ERROR_CODE.invalidCommand,
+    `ctrl_add_nfq_port: iface ${iface}: letters, digits and _ . : @ - are what a queue’s interface may be called by`,
+  );
+
+export const unknownMac = (command: CommandName, which: string): CommandError =>
+  new CommandError(
+    command,
+    ERROR_CODE.unknownMac,
+    `${command}: no workload ${which}: announce it by ctrl_add_mac first`,
+  );
+
+/** Throws what is no fault of the command’s. */
+export function asCommandError(name: CommandName, error: unknown): CommandError {
+  if (error instanceof CommandError) return error.command ? error : new CommandError(name, error.code, error.message);
+  if (error instanceof PolicyTooLarge || error instanceof PoliciesFull)
+    return new CommandError(name, ERROR_CODE.policyTooLarge, `${name}: ${error.message}`);
+  if (error instanceof NamespaceError || error instanceof ChainError)
+    return new CommandError(name, ERROR_CODE.interfaceFailed, `${name}: ${error.message}`);
+  if (error instanceof KernelError) return new CommandError(name, ERROR_CODE.kernelFailed, `${name}: ${error.message}`);
+  throw error;
+}
