@@ -9,6 +9,7 @@ import { REPOSITORY } from './places.ts';
 import { apply, cluster, inPod, kube, namespace, onNode, pod, provider, untilPhase } from './under-test.ts';
 
 const CHART = join(REPOSITORY, 'charts/podwall');
+const PINS = '/sys/fs/bpf/podwall';
 const SYSTEM = 'podwall-system';
 const SHOP = 'shop';
 const RELEASE = 'podwall';
@@ -72,8 +73,10 @@ describe('what the chart installs', () => {
   });
 
   after(async () => {
-    await run(helm(cluster, '-n', SYSTEM, 'uninstall', RELEASE, '--wait'), { timeoutMs: INSTALL_TIMEOUT_MS });
-    for (const each of await provider().nodes(cluster)) await onNode(each, 'rm', '-rf', '/sys/fs/bpf/podwall');
+    await run(helm(cluster, '-n', SYSTEM, 'uninstall', RELEASE, '--ignore-not-found'), {
+      timeoutMs: INSTALL_TIMEOUT_MS,
+    });
+    for (const each of await provider().nodes(cluster)) await onNode(each, 'rm', '-rf', PINS);
     await kube(['delete', 'namespace', SYSTEM, SHOP, '--ignore-not-found'], { timeoutMs: INSTALL_TIMEOUT_MS });
   });
 
@@ -144,6 +147,25 @@ describe('what the chart installs', () => {
     const before = await certificate();
     await mustRun(helm(cluster, '-n', SYSTEM, 'upgrade', RELEASE, CHART, '--reuse-values', '--set', 'dp.log=all'));
     assert.equal(await certificate(), before);
+  });
+
+  it('is gone once uninstalled, with all that was in force', async () => {
+    const nodes = await provider().nodes(cluster);
+    const programs = async (on: string) => (await onNode(on, 'bpftool', 'net')).stdout;
+    for (const each of nodes) assert.equal((await onNode(each, 'ls', PINS)).code, 0, `${each} has pins before`);
+    assert.match(await programs(node), /workload/);
+    const command = helm(cluster, '-n', SYSTEM, 'uninstall', RELEASE, '--wait', '--timeout', '170s');
+    await mustRun(command, { timeoutMs: INSTALL_TIMEOUT_MS });
+    assert.ok(await reaches('denied'));
+    for (const each of nodes) {
+      assert.notEqual((await onNode(each, 'ls', PINS)).code, 0, `${each} has no pins`);
+      assert.doesNotMatch(await programs(each), /workload/);
+    }
+    const kinds = 'all,secrets,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets';
+    const left = ['-l', `app.kubernetes.io/instance=${RELEASE}`, '-o', 'name'];
+    const isGone = async () => (await kube(['-n', SYSTEM, 'get', kinds, ...left])) === '' || undefined;
+    assert.ok(await poll(isGone, { timeoutMs: SETTLE_TIMEOUT_MS }), await kube(['-n', SYSTEM, 'get', kinds, ...left]));
+    assert.equal(await kube(['get', 'clusterroles,clusterrolebindings', ...left]), '');
   });
 });
 
