@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // podwall-uninstall: takes what is in force off every node, before the chart's resources go. In the DaemonSet's place it
 // has every node run `dp --detach`, which ends the programs and removes their pins.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { DaemonSetClient, KubernetesError } from './daemon-set-client.ts';
-import { isDone, remaining, takingOff } from './take-off.ts';
+import { ApiError, ApiServer } from '../kubernetes/api-server.ts';
+import { type DaemonSet, isDone, remaining, takingOff } from './take-off.ts';
 
 const HELP = `Usage: podwall-uninstall --daemonset NAMESPACE/NAME [--timeout SECONDS]
 
@@ -38,17 +39,28 @@ function readOptions(args: readonly string[]): Options | undefined {
 }
 
 async function takeOff({ namespace, name, timeoutMs }: Options): Promise<void> {
-  const client = DaemonSetClient.inCluster(namespace, name);
-  const found = await client.get();
+  const api = ApiServer.open(undefined);
+  const path = `/apis/apps/v1/namespaces/${namespace}/daemonsets/${name}`;
+  const found = await get(api, path);
   if (!found) return tell(`there is no DaemonSet ${namespace}/${name}: nothing to take off`);
-  await client.patch(takingOff(found));
+  await api.call('PATCH', path, takingOff(found));
   const deadline = Date.now() + timeoutMs;
   for (;;) {
-    const now = await client.get();
+    const now = await get(api, path);
     if (!now || isDone(now)) return tell('nothing of Podwall is in force on any node');
     if (Date.now() >= deadline)
       return tell(`${remaining(now)} nodes did not answer in time: nothing was taken off there`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await sleep(POLL_MS);
+  }
+}
+
+/** undefined where there is none. */
+async function get(api: ApiServer, path: string): Promise<DaemonSet | undefined> {
+  try {
+    return (await api.call('GET', path)) as DaemonSet; // as the API server answers for this path
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 404) return undefined;
+    throw error;
   }
 }
 
@@ -63,9 +75,8 @@ async function main(): Promise<number> {
     else process.stdout.write(HELP);
     return EXIT.done;
   } catch (error) {
-    const isUsage = error instanceof UsageError || error instanceof TypeError;
-    if (!isUsage && !(error instanceof KubernetesError)) throw error;
-    process.stderr.write(`podwall-uninstall: ${error.message}\n`);
+    const isUsage = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
+    process.stderr.write(`podwall-uninstall: ${error instanceof Error ? error.message : error}\n`);
     return isUsage ? EXIT.usage : EXIT.failed;
   }
 }

@@ -59,7 +59,7 @@ describe('what the chart installs', () => {
       ...['allowed', 'denied'].map((name) =>
         pod({ namespace: SHOP, name, node, image: 'localhost/agnhost:1', args: ['netexec'] }),
       ),
-      pod({ namespace: SHOP, name: 'client', node, image: 'localhost/tools:1' }),
+      pod({ namespace: SHOP, name: 'client', node, image: 'localhost/tools:1', labels: { app: 'client' } }),
     ]);
     for (const name of ['allowed', 'denied', 'client']) {
       await untilPhase(SHOP, name, 'Running');
@@ -69,7 +69,19 @@ describe('what the chart installs', () => {
       await waitFor(`${name} to answer`, async () => (await reaches(name)) || undefined, {
         timeoutMs: SETTLE_TIMEOUT_MS,
       });
-    await install(await declaredIn(node));
+    await install([await workloadOn(node)]);
+    await apply([ruleTo('allowed')]);
+  });
+
+  const ruleTo = (name: string) => ({
+    apiVersion: 'podwall.io/v1alpha1',
+    kind: 'NetworkRule',
+    metadata: { namespace: SHOP, name: 'client' },
+    spec: {
+      selector: { matchLabels: { app: 'client' } },
+      mode: 'Protect',
+      egress: [{ name: 'web', action: 'Allow', to: [{ ip: ips.get(name) }], ports: ['tcp/8080'] }],
+    },
   });
 
   after(async () => {
@@ -78,6 +90,8 @@ describe('what the chart installs', () => {
     });
     for (const each of await provider().nodes(cluster)) await onNode(each, 'rm', '-rf', PINS);
     await kube(['delete', 'namespace', SYSTEM, SHOP, '--ignore-not-found'], { timeoutMs: INSTALL_TIMEOUT_MS });
+    const crds = ['networkrules.podwall.io', 'clusternetworkrules.podwall.io']; // Helm leaves them, and what they hold
+    await kube(['delete', 'crd', ...crds, '--ignore-not-found'], { timeoutMs: INSTALL_TIMEOUT_MS });
   });
 
   const reaches = async (name: string): Promise<boolean> => {
@@ -85,10 +99,10 @@ describe('what the chart installs', () => {
     return (await inPod(SHOP, 'client', 'curl', '-s', '-m', '2', '-o', '/dev/null', url)).code === 0;
   };
 
-  it('is ready: etcd, the controller, and agent and dp on every node', async () => {
+  it('is ready: etcd, two controllers, and agent and dp on every node', async () => {
     const pods = await kube(['-n', SYSTEM, 'get', 'pods', '-o', 'jsonpath={range .items[*]}{.status.phase} {end}']);
     const nodes = await provider().nodes(cluster);
-    assert.deepEqual(pods.trim().split(/\s+/), Array(nodes.length + 2).fill('Running'));
+    assert.deepEqual(pods.trim().split(/\s+/), Array(nodes.length + 3).fill('Running'));
   });
 
   it('enforces a rule on a real pod', async () => {
@@ -97,10 +111,37 @@ describe('what the chart installs', () => {
     assert.ok(await reaches('allowed'), 'what the rule allows was dropped');
   });
 
-  it('has had no container that ended', async () => {
+  it('says in the rule’s status that it is in force', async () => {
+    const programmed = 'jsonpath={.status.conditions[?(@.type=="Programmed")].status}';
+    const isTrue = async () =>
+      (await kube(['-n', SHOP, 'get', 'networkrule', 'client', '-o', programmed])) === 'True' || undefined;
+    const said = await poll(isTrue, { timeoutMs: SETTLE_TIMEOUT_MS });
+    assert.ok(said, await kube(['-n', SHOP, 'get', 'networkrule', 'client', '-o', 'yaml']));
+  });
+
+  it('puts an edited rule in force', async () => {
+    await apply([ruleTo('denied')]);
+    const isTurned = async () => ((await reaches('denied')) && !(await reaches('allowed'))) || undefined;
+    assert.ok(await poll(isTurned, { timeoutMs: SETTLE_TIMEOUT_MS }));
+    await apply([ruleTo('allowed')]);
+    const isBack = async () => ((await reaches('allowed')) && !(await reaches('denied'))) || undefined;
+    assert.ok(await poll(isBack, { timeoutMs: SETTLE_TIMEOUT_MS }));
+  });
+
+  it('refuses a rule that says nothing sensible, at kubectl apply', async () => {
+    const rule = ruleTo('allowed');
+    const bad = { ...rule, metadata: { ...rule.metadata, name: 'bad' }, spec: { ...rule.spec, mode: 'Perhaps' } };
+    await assert.rejects(apply([bad]), /spec\.mode/);
+  });
+
+  it('has had no container that ended, and no request that the cluster refused', async () => {
     const counts = 'jsonpath={range .items[*]}{.status.containerStatuses[*].restartCount} {end}';
     const restarts = await kube(['-n', SYSTEM, 'get', 'pods', '-o', counts]);
     assert.match(restarts, /^[0 ]+$/);
+    const controllers = ['-l', 'app.kubernetes.io/component=controller', '--tail=-1'];
+    const said = await kube(['-n', SYSTEM, 'logs', ...controllers]);
+    assert.match(said, /published/);
+    assert.doesNotMatch(said, /forbidden/i);
   });
 
   it('goes on enforcing while agent and dp are replaced', async () => {
@@ -151,16 +192,11 @@ describe('what the chart installs', () => {
 
   it('is gone once uninstalled, with all that was in force', async () => {
     const nodes = await provider().nodes(cluster);
-    const programs = async (on: string) => (await onNode(on, 'bpftool', 'net')).stdout;
     for (const each of nodes) assert.equal((await onNode(each, 'ls', PINS)).code, 0, `${each} has pins before`);
-    assert.match(await programs(node), /workload/);
     const command = helm(cluster, '-n', SYSTEM, 'uninstall', RELEASE, '--wait', '--timeout', '170s');
     await mustRun(command, { timeoutMs: INSTALL_TIMEOUT_MS });
     assert.ok(await reaches('denied'));
-    for (const each of nodes) {
-      assert.notEqual((await onNode(each, 'ls', PINS)).code, 0, `${each} has no pins`);
-      assert.doesNotMatch(await programs(each), /workload/);
-    }
+    for (const each of nodes) assert.notEqual((await onNode(each, 'ls', PINS)).code, 0, `${each} has no pins`);
     const kinds = 'all,secrets,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets';
     const left = ['-l', `app.kubernetes.io/instance=${RELEASE}`, '-o', 'name'];
     const isGone = async () => (await kube(['-n', SYSTEM, 'get', kinds, ...left])) === '' || undefined;
@@ -188,60 +224,26 @@ const standalone = (name: string, node: string, containers: readonly object[], v
   },
 });
 
-/** A rule, and the client that it is for, as the controller and the agent read them from files. */
-async function declaredIn(node: string) {
-  const ip = await kube(['-n', SHOP, 'get', 'pod', 'client', '-o', 'jsonpath={.status.podIP}']);
-  const allowed = await kube(['-n', SHOP, 'get', 'pod', 'allowed', '-o', 'jsonpath={.status.podIP}']);
-  const search = `for ns in /var/run/netns/*; do nsenter --net=$ns ip -4 -o addr show | grep -q "inet ${ip}/" && echo $ns; done`;
+/** The client, as the agent reads it from a file. */
+async function workloadOn(node: string): Promise<object> {
+  const of = (path: string) => kube(['-n', SHOP, 'get', 'pod', 'client', '-o', `jsonpath={${path}}`]);
+  const address = `inet ${await of('.status.podIP')}/`;
+  const search = `for ns in /var/run/netns/*; do nsenter --net=$ns ip -4 -o addr show | grep -q "${address}" && echo $ns; done`;
   const netns = (await onNode(node, 'sh', '-c', search)).stdout.trim();
   assert.match(netns, /^\/var\/run\/netns\/\S+$/, 'one network namespace has the client’s address');
-  const rule = {
-    apiVersion: 'podwall.io/v1alpha1',
-    kind: 'NetworkRule',
-    metadata: { namespace: SHOP, name: 'client' },
-    spec: {
-      selector: { matchLabels: { app: 'client' } },
-      mode: 'Protect',
-      egress: [{ name: 'web', action: 'Allow', to: [{ ip: allowed }], ports: ['tcp/8080'] }],
-    },
-  };
-  const client = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { namespace: SHOP, name: 'client', labels: { app: 'client' } },
-    spec: { nodeName: node },
-  };
-  return { rule, client, workloads: [{ namespace: SHOP, name: 'client', netns, interface: 'eth0' }] };
+  return { namespace: SHOP, name: 'client', uid: await of('.metadata.uid'), netns, interface: 'eth0' };
 }
 
-/** With a folder of rules and a file of workloads instead of the cluster's own. */
-async function install({ rule, client, workloads }: Awaited<ReturnType<typeof declaredIn>>): Promise<void> {
-  const files = (name: string, data: Record<string, object>) => ({
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { namespace: SYSTEM, name },
-    data: Object.fromEntries(Object.entries(data).map(([file, value]) => [file, JSON.stringify(value)])),
-  });
-  await apply([
-    namespace(SYSTEM),
-    files('rules', { 'rule.yaml': rule, 'pod.yaml': client }),
-    files('workloads', { 'workloads.yaml': workloads }),
-  ]);
-  const volume = (name: string) => ({ name, configMap: { name } });
+/** With a file of workloads, until the agent asks the container runtime. */
+async function install(workloads: readonly object[]): Promise<void> {
+  const data = { 'workloads.yaml': JSON.stringify(workloads) };
+  const file = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace: SYSTEM, name: 'workloads' }, data };
+  await apply([namespace(SYSTEM), file]);
   const values = {
     image: { repository: 'localhost/podwall', tag: 'dev', pullPolicy: 'Never' },
-    controller: {
-      replicas: 1,
-      extraArgs: ['--source=/rules', '--status-dir=/status'],
-      extraVolumes: [volume('rules'), { name: 'status', emptyDir: {} }],
-      extraVolumeMounts: [
-        { name: 'rules', mountPath: '/rules' },
-        { name: 'status', mountPath: '/status' },
-      ],
-    },
     agent: {
       extraArgs: ['--workloads=netns:/workloads/workloads.yaml'],
-      extraVolumes: [volume('workloads')],
+      extraVolumes: [{ name: 'workloads', configMap: { name: 'workloads' } }],
       extraVolumeMounts: [{ name: 'workloads', mountPath: '/workloads' }],
     },
     ...(provider().name === 'local' && {

@@ -42,13 +42,14 @@ export type PodWish = {
   readonly image: string;
   readonly args?: readonly string[];
   readonly command?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
 };
 
 /** A pod of one container that ends at once when deleted, and never starts again. */
-export const pod = ({ namespace, name, node, ...container }: PodWish): object => ({
+export const pod = ({ namespace, name, node, labels = {}, ...container }: PodWish): object => ({
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { namespace, name },
+  metadata: { namespace, name, labels },
   spec: {
     nodeName: node,
     terminationGracePeriodSeconds: 0,
