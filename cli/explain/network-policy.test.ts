@@ -1,38 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { answerLine } from './batch.ts';
-
-/** x and y have labels, z has none but its name; every pod serves the same, but z/a, which has no named ports. */
-const NAMESPACES = { x: { ns: 'x' }, y: { ns: 'y' } };
-const PORTS = [
-  { Name: 'web', Port: 80, Protocol: 'TCP' },
-  { Name: 'web', Port: 8080, Protocol: 'TCP' },
-  { Name: 'web', Port: 80, Protocol: 'UDP' },
-  { Name: 'assoc', Port: 9, Protocol: 'SCTP' },
-];
-const pod = (Namespace: string, Name: string, IP: string, Ports: object[] = PORTS) => ({
-  ...{ Namespace, Name, IP, Labels: { pod: Name }, Ports },
-});
-const PODS = [
-  pod('x', 'a', '10.0.0.1'),
-  pod('x', 'b', '10.0.0.2'),
-  pod('y', 'a', '10.0.1.1'),
-  pod('y', 'b', '10.0.1.2'),
-  pod('z', 'a', '10.0.2.1', []),
-];
-
-const policy = (spec: object, namespace = 'x', name = 'p') => ({
-  ...{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name, namespace } },
-  spec,
-});
-const rule = (spec: object, namespace = 'x') => ({
-  ...{ apiVersion: 'podwall.io/v1alpha1', kind: 'NetworkRule', metadata: { name: 'r', namespace } },
-  spec: { selector: {}, ...spec },
-});
-const clusterRule = (spec: object) => ({
-  ...{ apiVersion: 'podwall.io/v1alpha1', kind: 'ClusterNetworkRule', metadata: { name: 'c' } },
-  spec: { selector: {}, ...spec },
-});
+import { type Expected, policy, verdicts } from './small-cluster.ts';
 
 const A = { matchLabels: { pod: 'a' } };
 const into = (...ingress: object[]) => policy({ podSelector: A, ingress });
@@ -40,11 +8,7 @@ const out = (...egress: object[]) => policy({ podSelector: A, policyTypes: ['Egr
 const from = (...peers: object[]) => into({ from: peers });
 const to = (...peers: object[]) => out({ to: peers });
 const DENY_IN = policy({ podSelector: {}, policyTypes: ['Ingress'] }, 'x', 'deny');
-const allowEntry = { name: 'allow', action: 'Allow' };
-const denyEntry = { name: 'deny', action: 'Deny' };
 
-/** `x/b → x/a tcp/80`: yes or no, by both sides. */
-type Expected = Readonly<Record<string, 'yes' | 'no' | 'no family'>>;
 const cases: Readonly<Record<string, [what: string, policies: object[], expected: Expected][]>> = {
   'who is isolated': [
     ['nobody without a policy', [], { 'x/b → x/a TCP/80': 'yes', 'x/b → x/a ICMP': 'yes' }],
@@ -232,57 +196,7 @@ const cases: Readonly<Record<string, [what: string, policies: object[], expected
       { 'x/a → y/a TCP/80': 'yes', 'x/a → y/b TCP/80': 'no', 'x/a → z/a TCP/80': 'no' },
     ],
   ],
-  'the tiers above': [
-    [
-      'deny what a policy allows',
-      [into({}), rule({ ingress: [{ ...denyEntry, ports: ['tcp/80'] }], defaultAction: 'Allow' })],
-      { 'y/a → x/a TCP/80': 'no', 'y/a → x/a TCP/81': 'yes' },
-    ],
-    [
-      'allow what no policy does',
-      [DENY_IN, rule({ ingress: [{ ...allowEntry, ports: ['tcp/80'] }] })],
-      { 'y/a → x/a TCP/80': 'yes', 'y/a → x/a TCP/81': 'no' },
-    ],
-    [
-      'of the cluster go before those of the namespace',
-      [DENY_IN, rule({ ingress: [denyEntry] }), clusterRule({ ingress: [{ ...allowEntry, ports: ['tcp/80'] }] })],
-      { 'y/a → x/a TCP/80': 'yes', 'y/a → x/a TCP/81': 'no' },
-    ],
-    [
-      'have default actions that come after policies: one that denies',
-      [into({}), rule({ ingress: [] })],
-      { 'y/a → x/a TCP/80': 'yes', 'y/a → x/b TCP/80': 'no' },
-    ],
-    [
-      'have default actions that come after policies: one that allows',
-      [policy({ podSelector: A }), rule({ ingress: [], defaultAction: 'Allow' })],
-      { 'y/a → x/a TCP/80': 'no', 'y/a → x/b TCP/80': 'yes' },
-    ],
-    [
-      'that only watch leave policies in force',
-      [policy({ podSelector: A }), rule({ ingress: [], mode: 'Discover' })],
-      { 'y/a → x/a TCP/80': 'no', 'y/a → x/b TCP/80': 'yes' },
-    ],
-    [
-      'leave the other direction to policies',
-      [policy({ policyTypes: ['Egress'] }), rule({ ingress: [allowEntry] })],
-      { 'x/a → y/a TCP/80': 'no', 'y/a → x/a TCP/80': 'yes' },
-    ],
-  ],
 };
-
-function verdicts(Policies: object[], expected: Expected): Record<string, string> {
-  return Object.fromEntries(
-    Object.keys(expected).map((question) => {
-      const [From = '', , To = '', service = ''] = question.split(' ');
-      const [Proto = '', port] = service.split('/');
-      const query = { From, To, Proto, ...(port === undefined ? {} : { Port: Number(port) }) };
-      const answer = answerLine(JSON.stringify({ Namespaces: NAMESPACES, Pods: PODS, Policies, Queries: [query] }));
-      if ('Error' in answer) return [question, answer.Error.includes('family') ? 'no family' : answer.Error];
-      return [question, answer.Verdicts[0]?.Combined === 'allowed' ? 'yes' : 'no'];
-    }),
-  );
-}
 
 for (const [group, list] of Object.entries(cases))
   describe(group, () => {
