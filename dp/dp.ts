@@ -45,6 +45,8 @@ const PERIOD_MS = 2000;
 const CONNECTIONS_MS = 6000;
 /** Of a period; the rest stays with the kernel, which counts what it has no room for: a storm costs no more than this. */
 const MAX_EVENTS = 4000;
+/** Reports that may wait for the agent before one of an event: answers to its commands would else come after them, or never. */
+const MAX_EVENTS_WAITING = 500;
 
 export class Dp implements Disposable {
   readonly #log: Log;
@@ -60,6 +62,9 @@ export class Dp implements Disposable {
   readonly #losses: Losses;
   #sequence = 0;
   #events = 0;
+  /** Reports up to the last one of hits. */
+  #hitsGiven = 0;
+  #mustRepeatHits = false;
 
   /** Throws PinError, LoadError or SocketError, each saying what to do. */
   constructor(options: Options, log: Log) {
@@ -84,7 +89,8 @@ export class Dp implements Disposable {
       );
     this.#release = stack.use(new MemoryRelease());
     every(stack, EVENTS_MS, () => {
-      this.#events += ring.consume(MAX_EVENTS - this.#events);
+      const room = MAX_EVENTS_WAITING - (this.#notifier?.waiting ?? 0);
+      this.#events += ring.consume(Math.min(MAX_EVENTS - this.#events, room));
     });
     every(stack, PERIOD_MS, () => this.#periodically());
     every(stack, CONNECTIONS_MS, () => this.#reportConnections());
@@ -184,6 +190,16 @@ export class Dp implements Disposable {
     this.#losses.add(leftOut);
   }
 
+  /** Sums can wait until the agent has those before; where reports were thrown away, all are told again. */
+  #reportHits(wereReportsLost: boolean): void {
+    this.#mustRepeatHits ||= wereReportsLost;
+    if (this.#notifier && this.#notifier.given - this.#notifier.waiting < this.#hitsGiven) return;
+    if (this.#mustRepeatHits) this.#hits.forgetReported();
+    this.#mustRepeatHits = false;
+    for (const report of this.#hits.collect()) this.#report(report);
+    this.#hitsGiven = this.#notifier?.given ?? 0;
+  }
+
   #lookAfterPorts(): void {
     for (const { mac, iface, port } of this.#engine.workloads.forgetGonePorts())
       this.#log.notice('port gone: its interface is no longer there', { mac, iface, netns: port?.netns });
@@ -197,8 +213,7 @@ export class Dp implements Disposable {
   #periodically(): void {
     this.#lookAfterPorts();
     const lost = this.#notifier?.takeLost() ?? 0;
-    if (lost > 0) this.#hits.forgetReported();
-    for (const report of this.#hits.collect(this.#notifier?.isDrained ?? true)) this.#report(report);
+    this.#reportHits(lost > 0);
     this.#losses.add(lost);
     this.#events = 0;
     for (const { report, reports } of this.#losses.collect(PERIOD_MS / 1000)) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { rule } from './bpf/rules.ts';
 import type { Agent } from './lab/agent.ts';
 import { ADD_MAC, CONTROL_RULES, DEL_MAC, policy } from './lab/commands.ts';
@@ -19,6 +20,8 @@ const RULES = [
 ];
 const setName = { ctrl_cfg_set_fqdn: { fqdn_name: 'host.test', fqdn_ips: ['10.77.0.1'] } };
 const AS_RULES = [true, false, false, true];
+/** In which dp looks for hits twice: time for a mistake to show, not for anything to happen. */
+const PERIODS_MS = 4500;
 const UNPOLICED = [true, true, true, true];
 
 let client: Agent;
@@ -94,6 +97,20 @@ describe('what is in force goes on', () => {
     await hits(3n);
     await connect();
     await hits(4n);
+    await second.stop();
+  });
+  it('with the hits of a policy that was replaced, which no agent has been told of', async () => {
+    await using first = await lab.start('-d', 'report');
+    await sync();
+    await traffic.begin();
+    assert.equal(await traffic.in(7002), true);
+    await client.ask(policy([...RULES, rule({ id: 1009, ports: 'udp/9' })]), 'policyRealized');
+    await first.said(/"kind":"ruleHits"/);
+    await sleep(PERIODS_MS);
+    await first.stop('SIGKILL');
+    await using second = await lab.start();
+    await using agent = lab.agent();
+    await agent.next('ruleHits', ({ rules }) => rules.some(({ ruleId, hits }) => ruleId === 1002 && hits === 1n));
     await second.stop();
   });
   it('also with the names that dp was told of before, and their addresses', async () => {

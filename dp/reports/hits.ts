@@ -27,9 +27,9 @@ export class HitCounters {
 
   /**
    * What changed since the last time. Counters of a policy that is no longer in force are reported once more, then
-   * removed; but not before the agent has all that was reported: what waits for it here would go with this process.
+   * removed: only to be called once the agent has what the last call told, which would else go with this process.
    */
-  collect(hasAgentAll = true): Report[] {
+  collect(): Report[] {
     const groups = new Map<string, Group>();
     const byId = new Map(this.#workloads.all().map((workload) => [workload.state.id, workload]));
     for (const [key, { hits, lastNs }] of this.#datapath.hits.entries()) {
@@ -42,7 +42,7 @@ export class HitCounters {
         group.rules.push({ ruleId: key.ruleId, lastHitAt: unixSeconds(lastNs), hits });
         groups.set(name, group);
         this.#reported.set(counter, hits);
-      } else if (!workload || (hasAgentAll && workload.state.revision !== key.revision)) {
+      } else if (workload?.state.revision !== key.revision) {
         this.#datapath.hits.delete(key);
         this.#reported.delete(counter);
       }

@@ -15,6 +15,7 @@ export class Notifier implements Disposable {
   #isReady = false;
   #retry: NodeJS.Timeout | undefined;
   #lost = 0;
+  #given = 0;
 
   /** `onState` hears of the agent's socket in words: reached, lost. */
   constructor(path: string, onState: (state: string) => void) {
@@ -25,14 +26,20 @@ export class Notifier implements Disposable {
 
   /** `saysLost`: how many reports this one says were lost; should it be lost as well, they are counted again with it. */
   send(report: Buffer, saysLost = 0): void {
+    this.#given += 1;
     if (this.#waiting.length >= MAX_WAITING) this.#lost += this.#waiting.shift()?.counts ?? 0;
     this.#waiting.push({ bytes: report, counts: 1 + saysLost });
     this.#flush();
   }
 
-  /** Nothing waits: the agent's socket has all that was sent. */
-  get isDrained(): boolean {
-    return this.#waiting.length === 0;
+  /** How many reports were given to it so far. */
+  get given(): number {
+    return this.#given;
+  }
+
+  /** Of those, how many the agent's socket has not had room for yet. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** How many reports were thrown away since the last call, for want of a reader. */
