@@ -114,6 +114,19 @@ describe('a connection is reported', () => {
     assert.equal(ends(reported), '10.0.0.5 4000 > 10.1.0.9 53');
     assert.deepEqual([reported.ipProtocol, reported.etherType], [PROTOCOL.udp, ETHER_TYPE.ipv4]);
   });
+  it('by a dp that was started after its last packet', () => {
+    const workload = harness.workload();
+    workload.connectionTo(PEER, 80).establish();
+    const next = new Connections(harness.datapath, harness.engine.workloads, harness.engine.networks);
+    const { reports } = next.collect();
+    const all = reports.flatMap((report) => (report.kind === 'connection' ? report.connections : []));
+    assert.deepEqual(
+      all
+        .filter(({ mac }) => mac === workload.mac)
+        .map(({ clientPackets, serverPackets }) => [clientPackets, serverPackets]),
+      [[2n, 1n]],
+    );
+  });
   it('never where it was denied', () => {
     const workload = harness.workload({});
     workload.connectionTo(PEER, 80).open();

@@ -14,6 +14,8 @@ import { unixSeconds } from './clock.ts';
 const PER_REPORT = Math.floor(MAX_REPORT_BYTES / 128);
 /** Of one collection: what is beyond is left out and counted, so that a busy node's walk stays bounded. */
 const MAX_CONNECTIONS = 20_000;
+/** What an earlier dp may not have told of any more: some 30 s. Sums that are told twice do no harm. */
+const LOOK_BACK_TICKS = 28;
 const ACTION_MASK = 0xffn;
 
 /** A table of flows: those that had a packet in this tick or a later one. */
@@ -23,7 +25,7 @@ export class Connections {
   readonly #sources: readonly FlowSource[];
   readonly #workloads: Workloads;
   readonly #networks: InternalNetworks;
-  #since = nowTicks();
+  #since = nowTicks() - LOOK_BACK_TICKS;
 
   constructor(sources: readonly FlowSource[], workloads: Workloads, networks: InternalNetworks) {
     this.#sources = sources;
