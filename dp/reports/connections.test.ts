@@ -117,7 +117,7 @@ describe('a connection is reported', () => {
   it('by a dp that was started after its last packet', () => {
     const workload = harness.workload();
     workload.connectionTo(PEER, 80).establish();
-    const next = new Connections(harness.datapath, harness.engine.workloads, harness.engine.networks);
+    const next = new Connections([harness.datapath], harness.engine.workloads, harness.engine.networks);
     const { reports } = next.collect();
     const all = reports.flatMap((report) => (report.kind === 'connection' ? report.connections : []));
     assert.deepEqual(
