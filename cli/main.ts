@@ -13,6 +13,8 @@ const HELP = `Usage: podwall COMMAND [options]
   --help      print this; podwall COMMAND --help says more
 `;
 
+const HELP_COMMAND = 'podwall --help';
+
 async function run([command, ...args]: readonly string[]): Promise<ExitCode> {
   switch (command) {
     case 'explain':
@@ -28,23 +30,25 @@ async function run([command, ...args]: readonly string[]): Promise<ExitCode> {
     default:
       throw new UsageError(
         command === undefined ? 'no command: try podwall explain' : `${command} is no command: try podwall explain`,
+        HELP_COMMAND,
       );
   }
 }
 
-// Whoever reads may stop early (| head).
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(EXIT.allowed);
+const isOfReader = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'EPIPE';
+
+// Whoever reads may stop early (| head): the exit code is the answer's all the same.
+process.stdout.on('error', (error) => {
+  if (!isOfReader(error)) throw error;
 });
 
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  if (error instanceof UsageError)
-    process.stderr.write(`podwall: ${error.message}\npodwall --help lists the commands\n`);
+  if (error instanceof UsageError) process.stderr.write(`podwall: ${error.message}\n${error.help} says more\n`);
   else if (error instanceof QuestionError || error instanceof ObjectError)
     process.stderr.write(`podwall: ${error.message.replaceAll('\n', '\npodwall: ')}\n`);
-  else process.stderr.write(`podwall: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
+  else if (!isOfReader(error))
+    process.stderr.write(`podwall: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
   process.exitCode = EXIT.failed;
 }

@@ -3,4 +3,11 @@
 export class UsageError extends Error {
   readonly code = 'USAGE';
   override readonly name = 'UsageError';
+  /** Where to read more, as in `podwall explain --help`. */
+  readonly help: string;
+
+  constructor(message: string, help: string) {
+    super(message);
+    this.help = help;
+  }
 }

@@ -131,7 +131,8 @@ function podManifest({ Namespace, Name, IP, Labels, Ports }: BatchLine['Pods'][n
 
 function answer({ From, To, Proto, Port, Application }: BatchLine['Queries'][number], cluster: Cluster): BatchVerdict {
   const [from, to] = [readEndpoint(From, cluster, 'from'), readEndpoint(To, cluster, 'to')];
-  const service = readService(Port === undefined ? Proto : `${Proto}/${Port}`, to);
+  const hasPort = Port !== undefined && Port !== 0;
+  const service = readService(hasPort ? `${Proto}/${Port}` : Proto, to);
   const application = Application === undefined ? undefined : readApplication(Application);
   const { egress, ingress } = judge({ from, to, service, application }, cluster);
   const isPassing = isAllowed(egress) && isAllowed(ingress) && neededByBoth(egress, ingress)?.length !== 0;

@@ -2,6 +2,9 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from '../usage.ts';
 
+const HELP_COMMAND = 'podwall explain --help';
+const usageError = (message: string): UsageError => new UsageError(message, HELP_COMMAND);
+
 export const EXPLAIN_HELP = `Usage: podwall explain [-f PATH ...] --from POD --to POD|IP|NAME --port PORT [options]
        podwall explain --batch
 
@@ -59,14 +62,14 @@ export function readExplainOptions(args: readonly string[]): ExplainOptions {
   if (help) return { action: 'help' };
   if (batch) {
     const others = [...filename, kubeconfig, from, to, port, application].some((value) => value !== undefined);
-    if (others || json) throw new UsageError('--batch goes with no other option: all it needs is on standard input');
+    if (others || json) throw usageError('--batch goes with no other option: all it needs is on standard input');
     return { action: 'batch' };
   }
-  if (from === undefined) throw new UsageError(`--from is missing: ${USAGE_EXAMPLE}`);
-  if (to === undefined) throw new UsageError(`--to is missing: ${USAGE_EXAMPLE}`);
-  if (port === undefined) throw new UsageError(`--port is missing: ${USAGE_EXAMPLE}`);
+  if (from === undefined) throw usageError(`--from is missing: ${USAGE_EXAMPLE}`);
+  if (to === undefined) throw usageError(`--to is missing: ${USAGE_EXAMPLE}`);
+  if (port === undefined) throw usageError(`--port is missing: ${USAGE_EXAMPLE}`);
   if (filename.length > 0 && kubeconfig !== undefined)
-    throw new UsageError('--kubeconfig is for a cluster and -f for files: give one of them');
+    throw usageError('--kubeconfig is for a cluster and -f for files: give one of them');
   return { action: 'explain', files: filename, kubeconfig, from, to, port, application, isJson: json ?? false };
 }
 
@@ -88,6 +91,6 @@ function readFlags(args: readonly string[]) {
     }).values;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new UsageError(message.split('\n')[0] ?? message); // the rest is about writing values that begin with a dash
+    throw usageError(message.split('\n')[0] ?? message); // the rest is about writing values that begin with a dash
   }
 }
