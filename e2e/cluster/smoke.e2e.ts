@@ -87,6 +87,7 @@ describe('the cluster', () => {
     ['controller', /usage: .*controller/is],
     ['agent', /usage: .*agent/is],
     ['dp', /usage: .*dp/is],
+    ['cli', /usage: .*podwall/is],
   ] as const;
   for (const [part, usage] of entryPoints)
     it(`runs the image’s ${part} as a pod`, async () => {
