@@ -1,5 +1,6 @@
 // The images that every node of a cluster has, and Podwall's own.
 
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -58,7 +59,9 @@ export type Built = { readonly archive: string; readonly bytes: number };
 /** deploy/Dockerfile, from the work tree as it is. */
 export async function buildPodwall(builder: ImageBuilder, tag: string, options: RunOptions): Promise<Built> {
   await mkdir(CACHE, { recursive: true });
-  const archive = join(CACHE, 'podwall.tar');
+  // Each work tree has its own.
+  const tree = createHash('sha256').update(REPOSITORY).digest('hex').slice(0, 8);
+  const archive = join(CACHE, `podwall-${tree}.tar`);
   const dockerfile = join(REPOSITORY, 'deploy/Dockerfile');
   await builder.build({ context: REPOSITORY, dockerfile, tag }, archive, options);
   return { archive, bytes: (await stat(archive)).size };

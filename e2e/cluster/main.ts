@@ -9,6 +9,7 @@ import type { Command, RunOptions } from '../lab/command.ts';
 import { LabError } from '../lab/failure.ts';
 import { sayTo } from '../lab/progress.ts';
 import { localBases } from './base-images.ts';
+import { whileLocked } from './build-lock.ts';
 import { dockerRuns, withBuildah, withDocker } from './image-builder.ts';
 import { buildPodwall } from './images.ts';
 import { kind } from './kind.ts';
@@ -69,7 +70,7 @@ async function providerOf(cluster: Cluster, { provider }: Options): Promise<Prov
 }
 
 async function up(wish: Of<'up'>, { cluster, provider, work }: Session): Promise<number> {
-  await provider.build(work);
+  await whileLocked(work, () => provider.build(work));
   if (wish.onlyBuilds) return EXIT_CODE.good;
   await provider.up(cluster, wish, work);
   await writeFile(join(cluster.directory, 'provider'), provider.name);
@@ -92,7 +93,7 @@ async function image({ tag }: Of<'image'>, session: Session): Promise<number> {
   const { work } = session;
   work.say('building deploy/Dockerfile: some minutes the first time');
   const builder = (await dockerRuns()) ? withDocker : withBuildah(localBases(work.say));
-  const { archive, bytes } = await buildPodwall(builder, tag, work);
+  const { archive, bytes } = await whileLocked(work, () => buildPodwall(builder, tag, work));
   work.say(`${tag}: ${(bytes / 1e6).toFixed(1)} MB, ${archive}`);
   await loadAll(session, [archive]);
   process.stdout.write(`${archive}\n`);
