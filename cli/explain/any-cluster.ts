@@ -154,7 +154,7 @@ const named = <T>(prefix: string, spec: fc.Arbitrary<T>) =>
     .array(fc.record({ namespace: fc.constantFrom(...NAMESPACES), spec }), { maxLength: 3 })
     .map((all) => all.map((one, i) => ({ ...one, name: `${prefix}${i}` })));
 
-/** Some pods have no port, some no peer; an ended pod has the address that it had. */
+/** Of one address family. */
 export const anyCluster: fc.Arbitrary<Facts> = fc
   .record({
     namespaces: fc.record({ x: labels, y: labels }), // z has no manifest
@@ -165,7 +165,21 @@ export const anyCluster: fc.Arbitrary<Facts> = fc
       .array(clusterRuleSpec, { maxLength: 2 })
       .map((specs) => specs.map((spec, i) => ({ spec, name: `cluster${i}` }))),
   })
-  .map((facts) => ({ ...facts, nodes: NODES }));
+  .chain((facts) => fc.constantFrom(4, 6).map((family) => inFamily(family, { ...facts, nodes: NODES })));
+
+const IPV6_PREFIXES: Readonly<Record<string, string>> = { '10.0.0': 'fd00::', '192.168.0': 'fd01::' };
+
+/** Of IPv6, every address is another's counterpart: 10.0.0.1 is fd00::1. */
+function inFamily(family: number, facts: Facts): Facts {
+  if (family === 4) return facts;
+  const text = JSON.stringify(facts)
+    .replaceAll(/"(0\.0\.0\.0|::)\/0"/g, (_, any) => (any === '::' ? '"0.0.0.0/0"' : '"::/0"'))
+    .replaceAll(/(10\.0\.0|192\.168\.0)\.(\d+)(?:\/(\d+))?/g, (_, network, host, prefix) => {
+      const address = `${IPV6_PREFIXES[network]}${Number(host).toString(16)}`;
+      return prefix === undefined ? address : `${address}/${Number(prefix) + 96}`;
+    });
+  return JSON.parse(text);
+}
 
 const API = 'podwall.io/v1alpha1';
 

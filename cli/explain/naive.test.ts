@@ -8,7 +8,7 @@ import { type Asked, type Facts, passesByTheLetter } from './naive.ts';
 import { readEndpoint, readService } from './question.ts';
 import { isAllowed, judge } from './verdict.ts';
 
-const CLUSTERS = 1500;
+const CLUSTERS = 400;
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP'];
 const PORTS = [80, 81, 83, 90];
 

@@ -161,10 +161,7 @@ function rulePeerMatches(peer: RulePeer, namespace: string | undefined, context:
     return Object.entries(context.facts.nodes).some(
       ([name, own]) => own === ip && [name, '*'].includes(peer.node ?? ''),
     );
-  if (peer.ipRange) {
-    const [first = '', last = ''] = peer.ipRange.split('-');
-    return numberOf(first) <= numberOf(ip) && numberOf(ip) <= numberOf(last);
-  }
+  if (peer.ipRange) return isInRange(ip, peer.ipRange);
   return isSelectedPod(peer, namespace, context);
 }
 
@@ -217,11 +214,21 @@ function selects({ matchLabels = {}, matchExpressions = [] }: Selector, labels: 
 function isInNetwork(ip: string, cidr: string, except: readonly string[] = []): boolean {
   const isIn = (network: string): boolean => {
     const [address = '', prefix] = network.split('/');
-    const list = new BlockList();
-    list.addSubnet(address, Number(prefix), isIPv4(address) ? 'ipv4' : 'ipv6');
-    return isIPv4(address) === isIPv4(ip) && list.check(ip, isIPv4(ip) ? 'ipv4' : 'ipv6');
+    return isListed(ip, address, (list, family) => list.addSubnet(address, Number(prefix), family));
   };
   return isIn(cidr) && !except.some(isIn);
 }
 
-const numberOf = (ip: string): number => ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+function isInRange(ip: string, range: string): boolean {
+  const [first = '', last = ''] = range.split('-');
+  return isListed(ip, first, (list, family) => list.addRange(first, last, family));
+}
+
+/** `sample`: an address of the family that the list is of. */
+function isListed(ip: string, sample: string, add: (list: BlockList, family: 'ipv4' | 'ipv6') => void): boolean {
+  if (isIPv4(ip) !== isIPv4(sample)) return false;
+  const family = isIPv4(ip) ? 'ipv4' : 'ipv6';
+  const list = new BlockList();
+  add(list, family);
+  return list.check(ip, family);
+}
