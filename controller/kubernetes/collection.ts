@@ -1,8 +1,9 @@
 // What the cluster's objects declare: each read once, its last valid form kept while a later one is bad. Pure.
 import { isDeepStrictEqual } from 'node:util';
-import { parseManifest, type Refusal } from '../api/parse.ts';
+import type { Refusal } from '../api/parse.ts';
 import { describe, type Resource } from '../api/resources.ts';
 import { type Declared, declare } from '../sources/declared.ts';
+import { readManifest } from '../sources/read-manifest.ts';
 import type { ApiObject } from './watch-events.ts';
 
 type Kept = {
@@ -46,7 +47,7 @@ export class Collection {
       return this.#kept.delete(uid);
     }
     const { status, ...manifest } = object;
-    const parsed = parseManifest(object.kind === 'Pod' || object.kind === 'Node' ? object : manifest);
+    const parsed = readManifest(object.kind === 'Pod' || object.kind === 'Node' ? object : manifest);
     const kept: Kept =
       'resource' in parsed
         ? { resource: parsed.resource, refusals: [] }

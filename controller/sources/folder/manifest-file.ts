@@ -1,8 +1,8 @@
 // One file of manifests: valid as a whole or not at all.
-import { parseManifest, type Refusal, unwrapList } from '../../api/parse.ts';
+import { type Refusal, unwrapList } from '../../api/parse.ts';
 import { describe, type Resource } from '../../api/resources.ts';
-import { sizeFault } from '../../compile/rules.ts';
 import { parseYaml } from '../../yaml.ts';
+import { readManifest } from '../read-manifest.ts';
 
 export type ManifestFile = {
   /** In the order of the file; those that are valid where the file as a whole is not. */
@@ -24,7 +24,10 @@ export function parseManifestFile(file: string, text: string): ManifestFile {
     }
     for (const manifest of unwrapList(document.value)) {
       const read = readManifest(manifest);
-      resources.push(...read.resources);
+      if ('resource' in read) {
+        resources.push(read.resource);
+        continue;
+      }
       for (const { resource, message } of read.refusals) {
         refuse({ resource, message: resource ? message : `document ${index + 1}: ${message}` });
       }
@@ -39,15 +42,6 @@ export function parseManifestFile(file: string, text: string): ManifestFile {
     for (const claim of claims) claimed.add(claim);
   }
   return { resources, refusals };
-}
-
-function readManifest(manifest: unknown): ManifestFile {
-  const parsed = parseManifest(manifest);
-  if ('refusals' in parsed) return { resources: [], refusals: parsed.refusals };
-  const { resource } = parsed;
-  const fault = 'spec' in resource ? sizeFault(resource) : undefined;
-  if (fault) return { resources: [], refusals: [{ resource, message: `${describe(resource)}: ${fault}` }] };
-  return { resources: [resource], refusals: [] };
 }
 
 /** What only one resource may have: its name among its kind, and its uid. */
