@@ -48,16 +48,26 @@ export const local: Provider = {
 
 async function build(work: Work): Promise<void> {
   const { say } = work;
-  const stampFile = join(CACHE, 'stamp');
-  const stamp = await stampOf(['go', 'images', 'programs.ts', 'images.ts', 'program-tree.ts']);
-  const isStale = (await readFile(stampFile, 'utf8').catch(() => '')) !== stamp;
-  if (isStale) {
+  const areNew = await whenStale('programs', ['go', 'programs.ts'], async () => {
     say('building the cluster’s programs: about ten minutes the first time');
     await buildPrograms(false, say, work);
+  });
+  const images = (anew: boolean) => buildNodeImages(withBuildah(localBases(say)), { forKind: false, anew }, work);
+  const wereStale = await whenStale('images', ['images', 'images.ts', 'program-tree.ts'], async () => {
     say('building its images');
-  }
-  await buildNodeImages(withBuildah(localBases(say)), { forKind: false, anew: isStale }, work);
-  await writeFile(stampFile, stamp);
+    await images(true);
+  });
+  if (!wereStale) await images(areNew);
+}
+
+/** Builds where these sources are not those of the last build that ended well, and answers whether they were not. */
+async function whenStale(what: string, sources: readonly string[], make: () => Promise<void>): Promise<boolean> {
+  const file = join(CACHE, `${what}.stamp`);
+  const stamp = await stampOf(sources);
+  if ((await readFile(file, 'utf8').catch(() => '')) === stamp) return false;
+  await make();
+  await writeFile(file, stamp);
+  return true;
 }
 
 /** Of all files below these, relative to this folder. */

@@ -1,14 +1,13 @@
 // An nginx that serves one name over TLS, with a certificate by a CA of its own, and how a client asks it.
 import { mkdir, writeFile } from 'node:fs/promises';
-import { type Command, mustRun } from '../command.ts';
+import { certify, SERVER } from '../certificate.ts';
+import type { Command } from '../command.ts';
 import type { Lab } from '../lab.ts';
 import type { Namespace } from '../namespace.ts';
 import { waitFor } from '../wait.ts';
 
 const PORT = 443;
 const READY_TIMEOUT_MS = 10_000;
-const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
-const VALID_DAYS = '2';
 
 export type WebSite = { readonly host: string; readonly ip: string; readonly caFile: string };
 
@@ -37,18 +36,10 @@ export const plainHttpRequest = ({ ip }: WebSite): Command => [...curl, `http://
 
 const curl: Command = ['curl', '--silent', '--show-error', '--output', '/dev/null', '--write-out', '%{http_code}'];
 
-async function makeCertificates(lab: Lab, { host, caFile }: WebSite): Promise<void> {
-  const caKey = lab.file('ca.key');
-  const ca = ['-x509', ...KEY, '-keyout', caKey, '-out', caFile, '-subj', '/CN=Demo CA', '-days', VALID_DAYS];
-  await mustRun(['openssl', 'req', ...ca], { signal: lab.signal });
-  await mustRun(
-    [
-      ...(['openssl', 'req', '-x509', '-CA', caFile, '-CAkey', caKey, ...KEY, '-days', VALID_DAYS] as const),
-      ...['-keyout', lab.file('site.key'), '-out', lab.file('site.crt'), '-subj', `/CN=${host}`],
-      ...['-addext', `subjectAltName=DNS:${host}`, '-addext', 'basicConstraints=critical,CA:FALSE'],
-    ],
-    { signal: lab.signal },
-  );
+async function makeCertificates({ directory, signal }: Lab, { host }: WebSite): Promise<void> {
+  await certify(directory, { name: 'ca', subject: '/CN=Demo CA', extensions: [] }, { signal });
+  const extensions = [...SERVER, `subjectAltName=DNS:${host}`];
+  await certify(directory, { name: 'site', subject: `/CN=${host}`, extensions, authority: 'ca' }, { signal });
 }
 
 function configuration(lab: Lab, { host, ip }: WebSite): string {
