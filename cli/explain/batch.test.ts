@@ -59,6 +59,28 @@ describe('a line of --batch', () => {
     assert.equal('Verdicts' in answer && answer.Verdicts[0]?.Combined, 'allowed');
   });
 
+  const rule = (name: string, spec: object) => ({
+    ...{ apiVersion: 'podwall.io/v1alpha1', kind: 'NetworkRule', metadata: { name, namespace: 'shop' }, spec },
+  });
+  const speaking = (action: string, ...applications: string[]) => [{ name: 'speaks', action, applications }];
+  const web = { matchLabels: { app: 'web' } };
+  const db = { matchLabels: { app: 'db' } };
+  const sides: [what: string, egress: object[], ingress: { action: string }[], combined: string][] = [
+    ['that both allow', speaking('Allow', 'HTTP', 'HTTPS'), speaking('Allow', 'HTTPS'), 'allowed'],
+    ['that one allows and the other does not', speaking('Allow', 'HTTP'), speaking('Allow', 'HTTPS'), 'blocked'],
+    ['that one allows and the other denies', speaking('Allow', 'HTTP'), speaking('Deny', 'HTTP'), 'blocked'],
+    ['that one allows where the other denies another', speaking('Allow', 'HTTP'), speaking('Deny', 'SSH'), 'allowed'],
+  ];
+  for (const [what, egress, ingress, combined] of sides)
+    it(`takes an application ${what} as ${combined}`, () => {
+      const Policies = [
+        rule('out', { selector: web, egress }),
+        rule('in', { selector: db, ingress, defaultAction: ingress[0]?.action === 'Deny' ? 'Allow' : 'Deny' }),
+      ];
+      const answer = answerLine(JSON.stringify({ ...cluster, Policies, Queries: [query] }));
+      assert.equal('Verdicts' in answer && answer.Verdicts[0]?.Combined, combined);
+    });
+
   const errors: [what: string, line: string, message: RegExp][] = [
     ['text that is no JSON', '{', /^not JSON: /],
     ['a member that is missing', '{"Pods":[],"Policies":[]}', /^the line must have required property 'Queries'/],

@@ -5,8 +5,7 @@ import { Ajv } from 'ajv';
 import type { FromSchema } from 'json-schema-to-ts';
 import { Cluster } from './cluster.ts';
 import { QuestionError, readApplication, readEndpoint, readService } from './question.ts';
-import { neededByBoth } from './report.ts';
-import { isAllowed, judge, passes, type Side } from './verdict.ts';
+import { isAllowed, judge, passes, passesBoth, type Side } from './verdict.ts';
 import { deciderName } from './walkthrough.ts';
 
 const text = { type: 'string' } as const;
@@ -134,11 +133,15 @@ function answer({ From, To, Proto, Port, Application }: BatchLine['Queries'][num
   const hasPort = Port !== undefined && Port !== 0;
   const service = readService(hasPort ? `${Proto}/${Port}` : Proto, to);
   const application = Application === undefined ? undefined : readApplication(Application);
-  const { egress, ingress } = judge({ from, to, service, application }, cluster);
-  const isPassing = isAllowed(egress) && isAllowed(ingress) && neededByBoth(egress, ingress)?.length !== 0;
+  const verdict = judge({ from, to, service, application }, cluster);
+  const { egress, ingress } = verdict;
   return {
     ...{ From, To, Proto, ...(Port === undefined ? {} : { Port }) },
-    ...{ Ingress: verdictOf(isAllowed(ingress)), Egress: verdictOf(isAllowed(egress)), Combined: verdictOf(isPassing) },
+    ...{
+      Ingress: verdictOf(isAllowed(ingress)),
+      Egress: verdictOf(isAllowed(egress)),
+      Combined: verdictOf(passesBoth(verdict)),
+    },
     ...{ IngressRule: ruleOf(ingress), EgressRule: ruleOf(egress) },
   };
 }

@@ -2,7 +2,16 @@
 import { closestRule, type NearMiss } from './closest.ts';
 import type { Cluster } from './cluster.ts';
 import type { Endpoint } from './question.ts';
-import { deniedApplications, isAllowed, neededApplications, passes, type Side, type Verdict } from './verdict.ts';
+import {
+  deniedApplications,
+  isAllowed,
+  neededApplications,
+  neededByBoth,
+  passes,
+  passesBoth,
+  type Side,
+  type Verdict,
+} from './verdict.ts';
 import { actionWords, deciderName, fullName, type Step, walkthrough } from './walkthrough.ts';
 import { endpointWords, serviceWords } from './words.ts';
 
@@ -46,9 +55,9 @@ export type Report = {
 
 export function reportOf(verdict: Verdict, cluster: Cluster): Report {
   const { question, egress, ingress } = verdict;
-  const needed = neededByBoth(egress, ingress);
+  const needed = neededByBoth(verdict);
   const denied = [...new Set([...deniedApplications(egress), ...deniedApplications(ingress)])];
-  const isPassing = isAllowed(egress) && isAllowed(ingress) && needed?.length !== 0;
+  const isPassing = passesBoth(verdict);
   return {
     from: question.from.name,
     to: question.to.name,
@@ -60,13 +69,6 @@ export function reportOf(verdict: Verdict, cluster: Cluster): Report {
     ingress: sideReport(ingress, verdict, cluster),
     notes: [question.from, question.to].flatMap((endpoint) => note(endpoint, cluster)),
   };
-}
-
-/** Undefined where no application need be spoken; empty where the sides need others. */
-export function neededByBoth(egress: Side, ingress: Side): readonly string[] | undefined {
-  const [out, into] = [neededApplications(egress), neededApplications(ingress)];
-  if (!out || !into) return out ?? into;
-  return out.filter((application) => into.includes(application));
 }
 
 function sideReport(side: Side, verdict: Verdict, cluster: Cluster): SideReport {

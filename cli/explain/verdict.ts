@@ -61,6 +61,18 @@ export function deniedApplications({ outcomes }: Side): readonly string[] {
   return outcomes.filter((outcome) => !passes(outcome)).flatMap(({ application }) => application ?? []);
 }
 
+/** Undefined where no application need be spoken; empty where the sides need others, or deny what the other needs. */
+export function neededByBoth({ egress, ingress }: Verdict): readonly string[] | undefined {
+  const [out, into] = [neededApplications(egress), neededApplications(ingress)];
+  const denied = [...deniedApplications(egress), ...deniedApplications(ingress)];
+  const needed = out && into ? out.filter((application) => into.includes(application)) : (out ?? into);
+  return needed?.filter((application) => !denied.includes(application));
+}
+
+/** Whether both sides let it pass, if need be with an application that both allow. */
+export const passesBoth = (verdict: Verdict): boolean =>
+  isAllowed(verdict.egress) && isAllowed(verdict.ingress) && neededByBoth(verdict)?.length !== 0;
+
 /** Throws QuestionError. */
 export function judge(question: Question, cluster: Cluster): Verdict {
   const { from, to, service, application } = question;
