@@ -29,7 +29,8 @@ describe('a threat', () => {
   });
 
   const words: [Partial<ThreatLog>, object][] = [
-    [{ ipProtocol: 132 }, { protocol: '132' }],
+    [{ ipProtocol: 132 }, { protocol: 'sctp' }],
+    [{ ipProtocol: 47 }, { protocol: '47' }],
     [
       { ipProtocol: 58, action: 4 },
       { protocol: 'icmpv6', action: 'violate' },
