@@ -47,6 +47,8 @@ const CONNECTIONS_MS = 6000;
 const MAX_EVENTS = 4000;
 /** Reports that may wait for the agent before one of an event: answers to its commands would else come after them, or never. */
 const MAX_EVENTS_WAITING = 500;
+/** Policies whose hits are told at once: all that a dp that starts has to tell may be more than can wait. */
+const MAX_HITS_WAITING = 200;
 
 export class Dp implements Disposable {
   readonly #log: Log;
@@ -65,6 +67,7 @@ export class Dp implements Disposable {
   /** Reports up to the last one of hits. */
   #hitsGiven = 0;
   #mustRepeatHits = false;
+  #areMoreHits = false;
 
   /** Throws PinError, LoadError or SocketError, each saying what to do. */
   constructor(options: Options, log: Log) {
@@ -91,6 +94,7 @@ export class Dp implements Disposable {
     every(stack, EVENTS_MS, () => {
       const room = MAX_EVENTS_WAITING - (this.#notifier?.waiting ?? 0);
       this.#events += ring.consume(Math.min(MAX_EVENTS - this.#events, room));
+      if (this.#areMoreHits) this.#reportHits(false);
     });
     every(stack, PERIOD_MS, () => this.#periodically());
     every(stack, CONNECTIONS_MS, () => this.#reportConnections());
@@ -196,8 +200,10 @@ export class Dp implements Disposable {
     if (this.#notifier && this.#notifier.given - this.#notifier.waiting < this.#hitsGiven) return;
     if (this.#mustRepeatHits) this.#hits.forgetReported();
     this.#mustRepeatHits = false;
-    for (const report of this.#hits.collect()) this.#report(report);
+    const { reports, isAll } = this.#hits.collect(MAX_HITS_WAITING);
+    for (const report of reports) this.#report(report);
     this.#hitsGiven = this.#notifier?.given ?? 0;
+    this.#areMoreHits = !isAll;
   }
 
   #lookAfterPorts(): void {

@@ -16,7 +16,7 @@ type OfRevision = { readonly revision: number; readonly rules: readonly RuleHits
 function reportedOf(workload: Workload, from = counters): OfRevision[] {
   return from
     .collect()
-    .map((report) => decodeReport(encodeReport(report, 1)).report)
+    .reports.map((report) => decodeReport(encodeReport(report, 1)).report)
     .flatMap((report) => (report.kind === 'ruleHits' && report.mac === workload.mac ? [report] : []));
 }
 const hitsOf = (reports: readonly OfRevision[]) =>
@@ -76,6 +76,36 @@ describe('the hits of rules', () => {
     assert.deepEqual(hitsOf(reportedOf(workload)), told);
     const next = new HitCounters(harness.datapath, harness.engine.workloads);
     assert.deepEqual(hitsOf(reportedOf(workload, next)), told);
+  });
+  it('of many policies are told a part at a time, and removed as they were told', () => {
+    const workload = harness.workload();
+    for (let times = 0; times < 5; times++) {
+      workload.enforce({ rules: [rule({ id: 1001, ports: `tcp/1-${1 + times}` })] });
+      workload.connectionTo(PEER, 1).open();
+    }
+    const next = new HitCounters(harness.datapath, harness.engine.workloads);
+    const told: [number, unknown][] = [];
+    const left: number[] = [];
+    for (let isAll = false, calls = 0; !isAll && calls < 1000; calls++) {
+      const part = next.collect(2);
+      assert.ok(part.reports.length <= 2);
+      for (const report of part.reports)
+        if (report.kind === 'ruleHits' && report.mac === workload.mac)
+          told.push([report.revision, report.rules[0]?.hits]);
+      left.push(harness.datapath.hits.entries().filter(([key]) => key.endpoint === workload.id).length);
+      isAll = part.isAll;
+    }
+    assert.deepEqual(
+      told.toSorted(([a], [b]) => a - b),
+      [2, 3, 4, 5, 6].map((revision) => [revision, 1n]),
+    );
+    next.collect();
+    left.push(harness.datapath.hits.entries().filter(([key]) => key.endpoint === workload.id).length);
+    assert.deepEqual(
+      left,
+      left.toSorted((a, b) => b - a),
+    );
+    assert.deepEqual([left[0], left.at(-1)], [5, 1]);
   });
   it('are told again where reports were lost', () => {
     const workload = harness.workload({ rules: [rule({ id: 1001 })] });

@@ -26,28 +26,32 @@ export class HitCounters {
   }
 
   /**
-   * What changed since the last time. Counters of a policy that is no longer in force are reported once more, then
-   * removed: only to be called once the agent has what the last call told, which would else go with this process.
+   * What changed since the last time, at most so many policies of it; `isAll` says whether that was all. Counters of a
+   * policy that is no longer in force are reported once more, then removed. Only to be called once the agent has what
+   * the last call told, which would else go with this process.
    */
-  collect(): Report[] {
+  collect(most = Number.POSITIVE_INFINITY): { readonly reports: readonly Report[]; readonly isAll: boolean } {
     const groups = new Map<string, Group>();
     const byId = new Map(this.#workloads.all().map((workload) => [workload.state.id, workload]));
+    let isAll = true;
     for (const [key, { hits, lastNs }] of this.#datapath.hits.entries()) {
       const workload = byId.get(key.endpoint);
       const name = `${key.endpoint}/${key.revision}`;
       const counter = `${name}/${key.ruleId}`;
       const isNews = this.#reported.get(counter) !== hits;
-      if (isNews && workload) {
+      if (isNews && workload && groups.size >= most && !groups.has(name)) {
+        isAll = false;
+      } else if (isNews && workload) {
         const group = groups.get(name) ?? { mac: workload.mac, revision: key.revision, rules: [] };
-        group.rules.push({ ruleId: key.ruleId, lastHitAt: unixSeconds(lastNs), hits });
         groups.set(name, group);
+        group.rules.push({ ruleId: key.ruleId, lastHitAt: unixSeconds(lastNs), hits });
         this.#reported.set(counter, hits);
       } else if (workload?.state.revision !== key.revision) {
         this.#datapath.hits.delete(key);
         this.#reported.delete(counter);
       }
     }
-    return [...groups.values()].flatMap(cut);
+    return { reports: [...groups.values()].flatMap(cut), isAll };
   }
 }
 
