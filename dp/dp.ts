@@ -5,6 +5,7 @@ import { PinDirectory } from './kernel/bpffs.ts';
 import { type Command, CommandSocket, pathOf } from './kernel/command-socket.ts';
 import { Datapath } from './kernel/datapath.ts';
 import { KernelError, RingBuffer } from './kernel/libbpf.ts';
+import { tooMany } from './limits.ts';
 import type { Category, Log } from './log.ts';
 import { Engine } from './policy/commands.ts';
 import { dump } from './policy/dump.ts';
@@ -119,7 +120,7 @@ export class Dp implements Disposable {
   #take({ data, bytes, sender }: Command): void {
     this.#release.worked();
     if (bytes > MAX_COMMAND_BYTES) {
-      const message = `a message of ${bytes} bytes; ${MAX_COMMAND_BYTES} are the most`;
+      const message = tooMany('bytes in a message', bytes, MAX_COMMAND_BYTES, 'send policies in batches');
       this.#refuse(new CommandError(undefined, ERROR_CODE.tooLarge, message), sender);
       return;
     }

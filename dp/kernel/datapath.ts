@@ -108,11 +108,23 @@ export class Datapath implements Disposable {
     this.#object = upgrade.object;
     this.watching = new Watching(`${path}/watched`, `${path}/watchers`, kind);
     this.#attachment = new Attachment(`${path}/links`, kind, (name) => this.#object.programFd(name));
-    this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint);
-    this.endpointAddresses = new Table(this.#fd('endpoint_addresses'), endpointAddress, flag, this.changes);
-    this.listeners = new Table(this.#fd('listeners'), listener, number, this.changes);
-    this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds, this.changes);
-    this.addressNames = new Table(this.#fd('address_names'), address, addressNames, this.changes);
+    this.endpoints = new Table(this.#fd('endpoints'), endpointKey, endpoint, 'workloads and interfaces');
+    this.endpointAddresses = new Table(
+      this.#fd('endpoint_addresses'),
+      endpointAddress,
+      flag,
+      'addresses of workloads',
+      this.changes,
+    );
+    this.listeners = new Table(this.#fd('listeners'), listener, number, 'listeners', this.changes);
+    this.names = new Table(this.#fd('fqdn_names'), fqdnName, fqdnIds, 'domain names', this.changes);
+    this.addressNames = new Table(
+      this.#fd('address_names'),
+      address,
+      addressNames,
+      'addresses of domain names',
+      this.changes,
+    );
     const carriedHits = () => this.#carried('hits');
     this.hits = new CountTable(this.#fd('hits'), hitKey, hitCount, carriedHits, (a, b) => ({
       hits: a.hits + b.hits,
@@ -124,7 +136,7 @@ export class Datapath implements Disposable {
       reported: Math.max(a.reported, b.reported),
       unreported: a.unreported + b.unreported,
     }));
-    this.ports = new Table(this.#fd('ports'), number, port);
+    this.ports = new Table(this.#fd('ports'), number, port, 'ports');
   }
 
   /**
@@ -170,7 +182,7 @@ export class Datapath implements Disposable {
   }
 
   /**
-   * Puts a blob under an index of `policies`, in one step; throws KernelError where the kernel has no memory for it. Answers
+   * Puts a blob under an index of `policies`, in one step; throws KernelError ENOMEM where the kernel has no memory for it. Answers
    * the map that holds it, to be closed. The kernel waits here until no packet meets the one before: some 10 ms.
    */
   installPolicy(index: number, blob: Uint8Array): number {

@@ -1,14 +1,11 @@
 // The policies that the kernel holds: each distinct one once, however many workloads have it.
 import { createHash } from 'node:crypto';
+import { LimitExceeded, requireRoom } from '../limits.ts';
 import type { Datapath } from './datapath.ts';
 import { SparePolicies } from './spare-policies.ts';
 
 /** Index 0 of `policies` is no policy. */
 export const NO_POLICY = 0;
-
-export class PoliciesFull extends Error {
-  readonly code = 'POLICIES_FULL';
-}
 
 /** A packet takes microseconds; this is far beyond any grace period of the kernel's. */
 const GRACE_MS = 1000;
@@ -35,7 +32,7 @@ export class PolicySlots {
     for (let index = 1; index < this.#room; index++) if (!this.#slots.has(index)) datapath.removePolicy(index);
   }
 
-  /** The index of a policy with this blob, for one more workload. Throws PoliciesFull, or the kernel's error. */
+  /** The index of a policy with this blob, for one more workload. Throws LimitExceeded, or the kernel's error. */
   take(blob: Uint8Array): number {
     const digest = this.#digestOf(blob);
     const same = this.#byDigest.get(digest);
@@ -50,6 +47,14 @@ export class PolicySlots {
     this.#slots.set(index, { users: 1, digest });
     this.#byDigest.set(digest, index);
     return index;
+  }
+
+  /** Throws LimitExceeded where these do not all fit beside what is in use, and what was until a moment ago. */
+  checkRoom(blobs: readonly Uint8Array[]): void {
+    const fresh = new Set(blobs.map((blob) => this.#digestOf(blob))).difference(this.#byDigest);
+    const what = 'different policies in the kernel, with those that are being replaced';
+    const advice = 'workloads with the same rules share one';
+    requireRoom(what, this.#slots.size + fresh.size, this.#room - 1, advice);
   }
 
   #install(blob: Uint8Array): number {
@@ -84,6 +89,6 @@ export class PolicySlots {
       if (!this.#slots.has(index) && !this.#spares.has(index)) return index;
     const spare = this.#spares.giveUp();
     if (spare !== undefined) return spare;
-    throw new PoliciesFull(`${this.#room - 1} different policies are all that fit`);
+    throw new LimitExceeded('different policies in the kernel', this.#room, this.#room - 1);
   }
 }

@@ -1,8 +1,10 @@
 // A kernel hash table with typed keys and values, by the codecs derived from abi.h.
+
+import { LimitExceeded } from '../limits.ts';
 import type { Codec } from './abi.gen.ts';
 import { visitEntries } from './bulk.ts';
 import type { Changes } from './changes.ts';
-import { deleteElement, isKernelError, lookupElement, updateElement } from './libbpf.ts';
+import { deleteElement, isKernelError, lookupElement, mapShape, updateElement } from './libbpf.ts';
 
 const bytesOf = <T>(codec: Codec<T>, value: T): Uint8Array => {
   const bytes = new Uint8Array(codec.size);
@@ -15,9 +17,14 @@ export class Table<K, V> {
   readonly #key: Codec<K>;
   readonly #value: Codec<V>;
   readonly #changes: Changes | undefined;
+  readonly #contents: string;
 
-  /** `changes`: where what is written is noted, to be undone with the rest of a command. */
-  constructor(fd: number, key: Codec<K>, value: Codec<V>, changes?: Changes) {
+  /**
+   * `contents`: what its entries are, as a plural. `changes`: where what is written is noted, to be undone with the rest
+   * of a command.
+   */
+  constructor(fd: number, key: Codec<K>, value: Codec<V>, contents = 'entries', changes?: Changes) {
+    this.#contents = contents;
     this.#changes = changes;
     this.#fd = fd;
     this.#key = key;
@@ -35,10 +42,20 @@ export class Table<K, V> {
     return this.#value.read(new DataView(bytes.buffer), 0);
   }
 
-  /** Replaces the entry as a whole; throws KernelError E2BIG where the table is full. */
+  /** Replaces the entry as a whole; throws LimitExceeded where the table is full. */
   set(key: K, value: V): void {
     this.#note(key);
-    updateElement(this.#fd, bytesOf(this.#key, key), bytesOf(this.#value, value), 0);
+    try {
+      updateElement(this.#fd, bytesOf(this.#key, key), bytesOf(this.#value, value), 0);
+    } catch (error) {
+      if (isKernelError(error, 'E2BIG')) throw new LimitExceeded(this.#contents, this.room + 1, this.room);
+      throw error;
+    }
+  }
+
+  /** How many entries fit. */
+  get room(): number {
+    return mapShape(this.#fd).maxEntries;
   }
 
   /** Whether there was such an entry. */

@@ -1,6 +1,7 @@
 // The subnets that count as internal: a peer in none of them is external, and reports say so. Pure.
 import type { Address } from '../kernel/abi.gen.ts';
 import { kernelAddressOf, textOf } from '../kernel/address.ts';
+import { requireRoom } from '../limits.ts';
 import type { CommandBody } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE } from '../protocol/reports.ts';
@@ -33,25 +34,28 @@ export class InternalNetworks {
   /** In ascending order, none touching another. Empty: nothing was told, and no peer is external. */
   #ranges: readonly Range[] = [];
   #told: readonly Range[] = [];
-  #coming: Range[] | undefined;
+  /** Once they are too many, they are only counted, so that END can say how many. */
+  #coming: { ranges: Range[]; count: number } | undefined;
 
-  /** One batch; with END, all of them take the place of what was told before. Throws CommandError: nothing changes. */
+  /** One batch; with END, all of them take the place of what was told before. Throws CommandError, or at END LimitExceeded: nothing changes. */
   add({ flag, subnet_addr }: Change): void {
-    if (flag & BATCH_FLAG.start) this.#coming = [];
+    if (flag & BATCH_FLAG.start) this.#coming = { ranges: [], count: 0 };
     if (!this.#coming)
       throw refusal(ERROR_CODE.batchOrder, 'a batch without START that nothing began: send START first');
     const coming = this.#coming;
     this.#coming = undefined; // what is refused ends it
     const subnets = subnet_addr ?? [];
-    if (coming.length + subnets.length > MAX_SUBNETS)
-      throw refusal(ERROR_CODE.invalidCommand, `more than ${MAX_SUBNETS} subnets`);
-    for (const { ip, mask } of subnets) coming.push(checkedRange(ip, mask));
-    if (flag & BATCH_FLAG.end) {
-      this.#told = merged(coming);
-      this.#ranges = coming.length > 0 ? merged([...coming, ...ALWAYS_INTERNAL]) : [];
-    } else {
-      this.#coming = coming;
-    }
+    coming.count += subnets.length;
+    for (const { ip, mask } of subnets) coming.ranges.push(checkedRange(ip, mask));
+    if (coming.count > MAX_SUBNETS) coming.ranges = [];
+    if (flag & BATCH_FLAG.end) this.#take(coming);
+    else this.#coming = coming;
+  }
+
+  #take({ ranges, count }: { readonly ranges: readonly Range[]; readonly count: number }): void {
+    requireRoom('subnets', count, MAX_SUBNETS);
+    this.#told = merged(ranges);
+    this.#ranges = ranges.length > 0 ? merged([...ranges, ...ALWAYS_INTERNAL]) : [];
   }
 
   isExternal(address: Address): boolean {

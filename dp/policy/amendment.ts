@@ -2,7 +2,16 @@
 import { compareAddress } from '../kernel/address.ts';
 import { type AddressRange, AFTER_ALL, intersection, isSameRange, isWithin, successor } from './address-ranges.ts';
 import { type AddressSteps, HEADER_RECORDS, RECORD_WORDS } from './blob.ts';
-import { type Classifier, DIRECTIONS, finish, LIMITS, type Peer, type Rule, type Scope } from './classifier.ts';
+import {
+  type Classifier,
+  DIRECTIONS,
+  finish,
+  LIMITS,
+  type Peer,
+  type Rule,
+  recordsOf,
+  type Scope,
+} from './classifier.ts';
 import { EMPTY, NONE, NodeList } from './port-nodes.ts';
 import { coverageOf, cutFor, mayShareKeys, type PortSegments } from './port-segments.ts';
 import { ruleDifference } from './rule-difference.ts';
@@ -33,7 +42,8 @@ export function amendClassifier(before: Classifier, rules: readonly Rule[]): Cla
   if (scopes.some(({ peers }) => peers.starts.length > LIMITS.intervals)) return undefined;
   const { locals, compiledBytes } = before;
   const after = finish({ rules, segments, scopes, locals, nodes: amendment.nodes.all(), compiledBytes });
-  return after.blob.length > compiledBytes * MAX_GROWTH + SLACK_BYTES ? undefined : after;
+  const isTooLarge = after.blob.length > compiledBytes * MAX_GROWTH + SLACK_BYTES || recordsOf(after) > LIMITS.records;
+  return isTooLarge ? undefined : after;
 }
 
 /** Whether a rule's local addresses are made of scopes, none of them in part. */

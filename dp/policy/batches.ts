@@ -3,33 +3,35 @@ import type { PolicyConfig, PolicyRule } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE } from '../protocol/reports.ts';
 import { BATCH_FLAG } from '../protocol/values.ts';
-import type { PolicyChange } from './policy.ts';
+import { MAX_RULES, type PolicyChange, requireRulesFit } from './policy.ts';
 
-/** More rules than this are refused before they are compiled. */
-export const MAX_RULES = 65_536;
 /** Policies begun and not ended: more than this are given up, the oldest first. */
 const MAX_OPEN = 1024;
 
-type Open = { readonly header: string; readonly rules: PolicyRule[] };
+/** `count`: of all rules that came. Once they are too many, they are only counted, so that END can say how many. */
+type Open = { readonly header: string; rules: PolicyRule[]; count: number };
 
 export class Batches {
   readonly #open = new Map<string, Open>();
 
-  /** The whole change where this batch ends one. Throws CommandError where the batch has no place. */
+  /** The whole change where this batch ends one. Throws CommandError where the batch has no place, LimitExceeded where it ends too many rules. */
   add({ flag, rules: given, ...header }: PolicyConfig): PolicyChange | undefined {
     const rules = given ?? [];
     const macs = header.mac.join();
     const said = JSON.stringify(header);
     const isStart = (flag & BATCH_FLAG.start) !== 0;
-    const begun = isStart ? { header: said, rules: [] } : this.#open.get(macs);
-    if (!begun) throw fail(ERROR_CODE.batchOrder, `${macs}: a batch without START, and none before it began a policy`);
+    const begun = isStart ? { header: said, rules: [], count: 0 } : this.#open.get(macs);
+    if (!begun) throw outOfOrder(`${macs}: a batch without START, and none before it began a policy`);
     this.#open.delete(macs);
     if (begun.header !== said)
-      throw fail(ERROR_CODE.batchOrder, `${macs}: the header changed between batches, from ${begun.header} to ${said}`);
-    if (begun.rules.length + rules.length > MAX_RULES)
-      throw fail(ERROR_CODE.policyTooLarge, `${macs}: more than ${MAX_RULES} rules`);
-    begun.rules.push(...rules);
-    if (flag & BATCH_FLAG.end) return { ...header, rules: begun.rules };
+      throw outOfOrder(`${macs}: the header changed between batches, from ${begun.header} to ${said}`);
+    begun.count += rules.length;
+    if (begun.count > MAX_RULES) begun.rules = [];
+    else begun.rules.push(...rules);
+    if (flag & BATCH_FLAG.end) {
+      requireRulesFit(begun.count);
+      return { ...header, rules: begun.rules };
+    }
     this.#open.set(macs, begun);
     this.#forgetOldest();
     return undefined;
@@ -41,5 +43,5 @@ export class Batches {
   }
 }
 
-const fail = (code: (typeof ERROR_CODE)['batchOrder' | 'policyTooLarge'], message: string): CommandError =>
-  new CommandError('ctrl_cfg_policy', code, `ctrl_cfg_policy: ${message}`);
+const outOfOrder = (message: string): CommandError =>
+  new CommandError('ctrl_cfg_policy', ERROR_CODE.batchOrder, `ctrl_cfg_policy: ${message}`);

@@ -1,8 +1,9 @@
 // Compiles a workload's rules into the blob that bpf/include/classifier.h searches. Pure: rules in, bytes out.
 import type { Words as Address } from '../kernel/address.ts';
+import { LimitExceeded, requireRoom } from '../limits.ts';
 import { type AddressRange, sweep } from './address-ranges.ts';
-import { type AddressSteps, layOut, type NumberSteps } from './blob.ts';
-import { NodePool } from './port-nodes.ts';
+import { type AddressSteps, layOut, type NumberSteps, RECORD_WORDS } from './blob.ts';
+import { NodePool, RECORDS_OF_POLICY } from './port-nodes.ts';
 import { coverageOf, NUMBER_BITS, type PortSegments, segmentsOf, treeDepth } from './port-segments.ts';
 import { PortTree } from './port-tree.ts';
 import { StepList } from './step-list.ts';
@@ -50,44 +51,61 @@ export type Classifier = {
   readonly compiledBytes: number;
 };
 
-export class PolicyTooLarge extends Error {
-  readonly code = 'POLICY_TOO_LARGE';
-}
-
-/** What the kernel side walks at most: 2^18 address intervals, and 16 kinds of local address. */
-export const LIMITS = { intervals: (1 << 18) - 1, locals: 16 } as const;
+/**
+ * Of a policy: what the kernel side walks at most, 2^18 - 1 address intervals and 16 kinds of local address in a direction;
+ * and records of 16 bytes, so that it takes no more than 64 MiB of the kernel's memory, and some seconds.
+ */
+export const LIMITS = { intervals: (1 << 18) - 1, locals: 16, records: 1 << 22 } as const;
+const FEWER_LOCALS = 'let rules name no local address, or the same ones';
 /** As many as rules that overlap need; groups of addresses need a quarter. What is not used is not touched either. */
 const NODES_PER_RULE = 32;
 export const DIRECTIONS = ['egress', 'ingress'] as const;
 
-/** Throws PolicyTooLarge where the rules exceed what the kernel side walks. `pool` takes the nodes: an empty one. */
+/** Throws LimitExceeded where the rules exceed LIMITS. `pool` takes the nodes: an empty one. */
 export function compileClassifier(
   rules: readonly Rule[],
-  pool: NodePool = new NodePool(rules.length * NODES_PER_RULE),
+  pool: NodePool = new NodePool(rules.length * NODES_PER_RULE, LIMITS.records),
 ): Classifier {
   const segments = segmentsOf(rules);
-  if (!segments) throw new PolicyTooLarge(`more than ${2 ** NUMBER_BITS} port segments`);
   const coverage = rules.map((rule) => coverageOf(segments, rule));
   const depth = treeDepth(segments.starts.length);
   const newTree = () => new PortTree(depth, pool, coverage);
   const scopes: Scope[] = [];
   const locals = DIRECTIONS.map((direction) => compileDirection(rules, direction, scopes, newTree));
-  return finish({ rules, segments, scopes, locals, nodes: pool.list.all() });
+  const classifier = finish({ rules, segments, scopes, locals, nodes: pool.list.all() });
+  requireRoom(RECORDS_OF_POLICY.what, recordsOf(classifier), pool.most, RECORDS_OF_POLICY.advice);
+  return classifier;
 }
+
+export const recordsOf = ({ blob }: Classifier): number => blob.length / (RECORD_WORDS * Uint32Array.BYTES_PER_ELEMENT);
 
 /** `compiledBytes` undefined: as many as there are now. */
 export function finish(
   parts: Omit<Classifier, 'blob' | 'compiledBytes'> & { readonly compiledBytes?: number },
 ): Classifier {
   const { rules, segments, scopes, locals, nodes } = parts;
-  const tooMany = scopes.find(({ peers }) => peers.starts.length > LIMITS.intervals);
-  if (tooMany)
-    throw new PolicyTooLarge(`${tooMany.peers.starts.length} address intervals, at most ${LIMITS.intervals} fit`);
+  for (const { peers } of scopes)
+    requireRoom('ranges of peers’ addresses in a policy', peers.starts.length, LIMITS.intervals);
   const ports = { starts: segments.starts, values: segments.numbers };
   const blob = layOut({ nodes, ports, scopes, locals, rules }, NUMBER_BITS);
   const kept = new Uint32Array(blob.buffer, 0, nodes.length);
   return { compiledBytes: blob.length, ...parts, nodes: kept, blob };
 }
+
+/** Counted on without compiling what there are too many of: by two random numbers that stand for the rules that hold. */
+function tooManyKinds(locals: readonly AddressRange[], direction: Direction): LimitExceeded {
+  const tags = locals.map(() => [randomWord(), randomWord()] as const);
+  let [high, low] = [0, 0];
+  const toggle = (i: number): void => {
+    const [a, b] = tags[i] as (typeof tags)[number];
+    [high, low] = [high ^ a, low ^ b];
+  };
+  const kinds = new Set<string>();
+  sweep(locals, { add: toggle, remove: toggle }, () => kinds.add(`${high} ${low}`));
+  return new LimitExceeded(`kinds of local address, ${direction}`, kinds.size, LIMITS.locals, FEWER_LOCALS);
+}
+
+const randomWord = (): number => (Math.random() * 2 ** 32) | 0;
 
 /** Adds to `scopes`. */
 function compileDirection(
@@ -109,8 +127,7 @@ function compileDirection(
     const known = kinds.get(same) ?? { index: first + kinds.size, locals: [] };
     if (known.locals.push(start) === 1) {
       kinds.set(same, known);
-      if (kinds.size > LIMITS.locals)
-        throw new PolicyTooLarge(`more than ${LIMITS.locals} kinds of local address, ${direction}`);
+      if (kinds.size > LIMITS.locals) throw tooManyKinds(locals, direction);
       scopes.push({ direction, locals: known.locals, ...compileScope(rules, members, newTree()) });
     }
     steps.push(start, known.index);

@@ -28,7 +28,7 @@ export class Engine implements Disposable {
   readonly queues: Queues;
   readonly policing: QueuePolicing;
   readonly workloads: Workloads;
-  readonly names = new Names();
+  readonly names: Names;
   readonly networks = new InternalNetworks();
   readonly #datapath: Datapath;
   readonly #batches = new Batches();
@@ -37,6 +37,7 @@ export class Engine implements Disposable {
   /** `onEvent` gets what is reported of packets that dp itself decides on. */
   constructor(datapath: Datapath, onEvent: (event: Event) => void = () => {}) {
     this.#datapath = datapath;
+    this.names = new Names({ names: datapath.names.room, addresses: datapath.addressNames.room });
     const around = kernelSurroundings(datapath, (address) => this.names.namesOf(address), onEvent);
     this.policing = new QueuePolicing(around);
     this.queues = new Queues((queued, port) => this.#decide(queued, port));
@@ -128,10 +129,11 @@ export class Engine implements Disposable {
   /** All of a command's workloads are compiled for before the first of them changes; those with one policy go on with one. */
   #changePolicies(change: PolicyChange): Report[] {
     const workloads = change.mac.flatMap((mac) => this.#known('ctrl_cfg_policy', mac));
-    this.#makeRoomFor(new Set(change.rules.map(({ fqdn }) => fqdn)).size);
+    this.#makeRoomFor(change.rules.flatMap(({ fqdn }) => fqdn ?? []));
     const after = new Map<KeptPolicy | undefined, Change | undefined>();
     for (const before of new Set(workloads.map(({ policy }) => policy)))
       after.set(before, this.#compiled.change(before, change));
+    this.workloads.checkRoom([...after.values()].flatMap((made) => made?.blob ?? []));
     const changed = workloads.map((workload) => ({ workload, change: after.get(workload.policy) }));
     const reports = changed.map(({ workload, change: made }): Report => {
       const epoch = this.workloads.enforce(workload, made?.policy, made?.blob);
@@ -157,9 +159,14 @@ export class Engine implements Disposable {
     return id;
   }
 
-  /** Before names are used. Not while a policy of an earlier dp is in force: which names that one has is not known. */
-  #makeRoomFor(names: number): void {
-    if (this.names.room >= names) return;
+  /** Before names are used. Throws LimitExceeded where too many are in use. */
+  #makeRoomFor(names: readonly string[]): void {
+    if (this.names.room < names.length) this.#datapath.changes.lasting(() => this.#forgetUnusedNames());
+    this.names.requireRoom(names);
+  }
+
+  /** Not while a policy of an earlier dp is in force: which names that one has is not known. */
+  #forgetUnusedNames(): void {
     const workloads = this.workloads.all();
     if (workloads.some(({ state, policy }) => state.policy !== NO_POLICY && !policy)) return;
     const used = new Set(workloads.flatMap(({ policy }) => [...(policy?.names ?? [])]));
@@ -198,10 +205,9 @@ export class Engine implements Disposable {
   }
 
   #configureMac({ macs, tap, apps }: CommandBody<'ctrl_cfg_mac'>): void {
-    for (const workload of macs.flatMap((mac) => this.#known('ctrl_cfg_mac', mac))) {
-      if (apps !== undefined) this.workloads.setListeners(workload, apps ?? []);
-      if (tap !== undefined) this.workloads.setTap(workload, tap);
-    }
+    const workloads = macs.flatMap((mac) => this.#known('ctrl_cfg_mac', mac));
+    if (apps !== undefined) this.workloads.setListeners(workloads, apps ?? []);
+    if (tap !== undefined) for (const workload of workloads) this.workloads.setTap(workload, tap);
   }
 
   #configureSystem({ xff_enabled, disable_net_policy }: CommandBody<'ctrl_sys_conf'>): void {
@@ -216,7 +222,7 @@ export class Engine implements Disposable {
 
   #setFqdn({ fqdn_name, fqdn_ips }: CommandBody<'ctrl_cfg_set_fqdn'>): void {
     const addresses = (fqdn_ips ?? []).map(ipText);
-    this.#makeRoomFor(1);
+    this.#makeRoomFor([fqdn_name]);
     this.#nameId(fqdn_name);
     this.#undoAddresses(fqdn_name);
     this.#writeAddresses(this.names.setAddresses(fqdn_name, addresses));

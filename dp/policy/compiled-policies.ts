@@ -32,7 +32,7 @@ export class CompiledPolicies {
     this.#minKeptRules = minKeptRules;
   }
 
-  /** What a policy becomes; undefined where there is none any more. Throws CommandError, PolicyTooLarge. */
+  /** What a policy becomes; undefined where there is none any more. Throws CommandError, LimitExceeded. */
   change(before: KeptPolicy | undefined, change: PolicyChange): Change | undefined {
     const current = before?.unpacked();
     const policy = changePolicy(current, change);

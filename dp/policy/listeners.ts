@@ -1,6 +1,7 @@
 // The ports of workloads of which dp was told the application, in the kernel's table.
 import type { Listener } from '../kernel/abi.gen.ts';
 import type { Datapath } from '../kernel/datapath.ts';
+import { requireRoom } from '../limits.ts';
 import type { CommandBody } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE } from '../protocol/reports.ts';
@@ -15,16 +16,22 @@ export class Listeners {
     this.#datapath = datapath;
   }
 
-  /** All ports of a workload, in the place of those before. Throws CommandError for a number that is no application's. */
-  set(endpoint: number, told: Told): void {
-    const wanted = told.map(({ ip_proto: protocol, port, app }): [Listener, number] => [
-      { endpoint, port, protocol },
-      codeOf(app),
-    ]);
+  /**
+   * All ports of these workloads, in the place of those before. Throws CommandError for a number that is no application's,
+   * LimitExceeded where they do not fit.
+   */
+  set(endpoints: readonly number[], told: Told): void {
+    const wanted = endpoints.flatMap((endpoint) =>
+      told.map(({ ip_proto: protocol, port, app }): [Listener, number] => [{ endpoint, port, protocol }, codeOf(app)]),
+    );
+    const { listeners } = this.#datapath;
+    const before = listeners.entries().map(([listener]) => listener);
     const kept = new Set(wanted.map(([listener]) => nameOf(listener)));
-    for (const [listener, code] of wanted) this.#datapath.listeners.set(listener, code);
-    for (const listener of this.#of(endpoint))
-      if (!kept.has(nameOf(listener))) this.#datapath.listeners.delete(listener);
+    const all = kept.union(new Set(before.map(nameOf)));
+    requireRoom('listeners of all workloads, with those that are being replaced', all.size, listeners.room);
+    for (const [listener, code] of wanted) listeners.set(listener, code);
+    for (const listener of before)
+      if (endpoints.includes(listener.endpoint) && !kept.has(nameOf(listener))) listeners.delete(listener);
   }
 
   forget(endpoint: number): void {
@@ -38,7 +45,7 @@ export class Listeners {
   }
 }
 
-const nameOf = ({ protocol, port }: Listener): string => `${protocol}/${port}`;
+const nameOf = ({ endpoint, protocol, port }: Listener): string => `${endpoint} ${protocol}/${port}`;
 
 function codeOf(app: number): number {
   try {

@@ -1,10 +1,11 @@
 // The domain names of rules, and which addresses have them. Pure: it says what the kernel's tables should hold.
 import { NAME_BYTES, NAMES_PER_ADDRESS } from '../kernel/abi.gen.ts';
-import { CommandError } from '../protocol/errors.ts';
-import { ERROR_CODE } from '../protocol/reports.ts';
+import { LimitExceeded, requireRoom } from '../limits.ts';
 
-/** Of the kernel's table of names. */
-export const MAX_NAMES = 16_384;
+/** Of the kernel's tables: names and patterns of rules, and addresses of all names together. */
+export const ROOM = { names: 16_384, addresses: 65_536 } as const;
+type Room = { readonly names: number; readonly addresses: number };
+const FEWER_NAMES = 'names that no rule has, and no address, are forgotten by themselves';
 
 /** A name or `*.` pattern as all tables have it: lower case, without the final dot. */
 export const canonical = (name: string): string => name.toLowerCase().replace(/\.$/, '');
@@ -47,6 +48,11 @@ export class Names {
   /** The same, the other way round. */
   readonly #namesOf = new Map<string, Set<string>>();
   #last = 0;
+  readonly #room: Room;
+
+  constructor(room: Room = ROOM) {
+    this.#room = room;
+  }
 
   /** Takes up what an earlier dp left in the kernel: names by id, and ids by address. */
   restore(ids: ReadonlyMap<string, number>, addresses: ReadonlyMap<string, readonly number[]>): void {
@@ -63,17 +69,12 @@ export class Names {
       }
   }
 
-  /** The id of a name or pattern, a new one where it has none. Throws CommandError where there are too many: nothing changes. */
+  /** The id of a name or pattern, a new one where it has none. Throws LimitExceeded where there are too many: nothing changes. */
   idOf(fqdn: string): number {
     const name = canonical(fqdn);
     const known = this.#ids.get(name);
     if (known !== undefined) return known;
-    if (this.#ids.size >= MAX_NAMES)
-      throw new CommandError(
-        undefined,
-        ERROR_CODE.policyTooLarge,
-        `${name}: ${MAX_NAMES} domain names are all that fit`,
-      );
+    this.requireRoom([name]);
     this.#last += 1;
     this.#ids.set(name, this.#last);
     const problem = isPattern(name) ? problemOf(name, this.underPattern(name)) : undefined;
@@ -107,7 +108,13 @@ export class Names {
 
   /** How many more names fit. */
   get room(): number {
-    return MAX_NAMES - this.#ids.size;
+    return this.#room.names - this.#ids.size;
+  }
+
+  /** Throws LimitExceeded where not all of these fit beside those that have an id. */
+  requireRoom(fqdns: Iterable<string>): void {
+    const fresh = new Set([...fqdns].map(canonical)).difference(this.#ids);
+    requireRoom('domain names of rules and addresses', this.#ids.size + fresh.size, this.#room.names, FEWER_NAMES);
   }
 
   /** Ids of a base name, for the kernel's table: of the name itself and of the pattern over it; 0 is none. */
@@ -123,17 +130,22 @@ export class Names {
     return this.#changes(under.flatMap((name) => [...(this.#addresses.get(name) ?? [])]));
   }
 
-  /** Sets all addresses of a name. Throws CommandError where an address would have too many names: nothing changes. */
+  /** Sets all addresses of a name. Throws LimitExceeded where an address would have too many names, or names too many addresses: nothing changes. */
   setAddresses(fqdn: string, addresses: readonly string[]): AddressChange {
     const name = canonical(fqdn);
     const before = this.#addresses.get(name);
     this.idOf(name);
     this.#assign(name, new Set(addresses));
     const changes = this.#changes([...(before ?? []), ...addresses]);
-    const problem = problemOf(name, changes);
+    const problem = problemOf(name, changes) ?? this.#tooManyAddresses();
     if (!problem) return changes;
     this.#assign(name, before);
     throw problem;
+  }
+
+  #tooManyAddresses(): LimitExceeded | undefined {
+    const [wanted, most] = [this.#namesOf.size, this.#room.addresses];
+    return wanted > most ? new LimitExceeded('addresses of domain names', wanted, most) : undefined;
   }
 
   removeAddresses(fqdn: string): AddressChange {
@@ -181,10 +193,9 @@ export class Names {
 }
 
 /** What does not fit the kernel's table of addresses. */
-function problemOf(name: string, changes: AddressChange): CommandError | undefined {
+function problemOf(name: string, changes: AddressChange): LimitExceeded | undefined {
   const full = [...changes].find(([, ids]) => ids.length > NAMES_PER_ADDRESS);
   if (!full) return undefined;
   const [address, { length }] = full;
-  const text = `${name}: ${address} would have ${length} names of rules; ${NAMES_PER_ADDRESS} are all that fit`;
-  return new CommandError(undefined, ERROR_CODE.policyTooLarge, text);
+  return new LimitExceeded(`names of the address ${address}, with ${name}`, length, NAMES_PER_ADDRESS);
 }

@@ -1,5 +1,6 @@
 // A workload's policy as the commands build it, and the checks that a schema can't make. Pure.
 import { compareAddress, wordsOf } from '../kernel/address.ts';
+import { requireRoom } from '../limits.ts';
 import type { PolicyConfig, PolicyRule } from '../protocol/commands.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/reports.ts';
@@ -16,12 +17,19 @@ export type Policy = {
 /** A whole policy command: what its batches made together. */
 export type PolicyChange = Omit<PolicyConfig, 'flag' | 'rules'> & { readonly rules: readonly PolicyRule[] };
 
+/** Of a policy. */
+export const MAX_RULES = 65_536;
+
+/** Throws LimitExceeded. */
+export const requireRulesFit = (count: number): void =>
+  requireRoom('rules in a policy', count, MAX_RULES, 'ranges of addresses and ports make one rule of many');
+
 const fail = (code: ErrorCode, message: string): CommandError => new CommandError('ctrl_cfg_policy', code, message);
 
 /**
  * The policy after a change; undefined where there is none any more. Rules that stay what they are stay the same objects,
  * and so does the list where all of them do. Throws CommandError: a rule that contradicts itself, an id twice, a change of
- * a policy that is not known.
+ * a policy that is not known; LimitExceeded: too many rules with those of before.
  */
 export function changePolicy(current: Policy | undefined, change: PolicyChange): Policy | undefined {
   const isWhole = change.cmd === POLICY_COMMAND.add || (change.cmd === POLICY_COMMAND.del && change.rules.length === 0);
@@ -34,6 +42,7 @@ export function changePolicy(current: Policy | undefined, change: PolicyChange):
   if (change.cmd === POLICY_COMMAND.del) return isWhole || !current ? undefined : without(current, change.rules);
   const base = change.cmd === POLICY_COMMAND.mod && current ? current.rules : [];
   const byId = new Map([...base, ...change.rules].map((rule) => [rule.id, rule]));
+  requireRulesFit(byId.size);
   const rules = [...byId.values()].sort((a, b) => a.id - b.id);
   return { defaultAction: change.defact, directions: change.dir, rules: asBefore(current?.rules ?? [], rules) };
 }

@@ -1,4 +1,5 @@
 // The nodes of all port trees of a policy, as the blob has them: records of two child nodes and two ranks.
+import { LimitExceeded } from '../limits.ts';
 import { HEADER_RECORDS, RECORD_WORDS } from './blob.ts';
 
 /** No rule; any rank is lower. */
@@ -10,15 +11,23 @@ const MIN_RECORDS = 1 << 10;
 /** 8 MiB: where more are expected, it still grows by itself. */
 const MAX_EXPECTED = 1 << 19;
 
+/** How many a policy has, where there are too many. */
+export const RECORDS_OF_POLICY = {
+  what: 'records of 16 bytes in a policy',
+  advice: 'fewer rules, or fewer ranges that overlap, need less',
+} as const;
+
 /** Grows by nodes; those that are there never change. */
 export class NodeList {
   /** A record's first word is at RECORD_WORDS times its number. */
   words: Uint32Array;
   #end: number;
+  readonly #most: number;
 
-  constructor(words: Uint32Array, end = HEADER_RECORDS) {
+  constructor(words: Uint32Array, end = HEADER_RECORDS, most = Number.POSITIVE_INFINITY) {
     this.words = words;
     this.#end = end;
+    this.#most = most;
   }
 
   /** A list that continues a copy of these. */
@@ -38,18 +47,23 @@ export class NodeList {
     return this.#end;
   }
 
+  /** Throws LimitExceeded. */
   append(left: number, right: number, base: number, app: number): number {
     const at = this.#end * RECORD_WORDS;
-    if (at >= this.words.length) {
-      const grown = new Uint32Array(this.words.length * 2);
-      grown.set(this.words);
-      this.words = grown;
-    }
+    if (at >= this.words.length) this.#grow();
     this.words[at] = left;
     this.words[at + 1] = right;
     this.words[at + 2] = base;
     this.words[at + 3] = app;
     return this.#end++;
+  }
+
+  #grow(): void {
+    const { what, advice } = RECORDS_OF_POLICY;
+    if (this.#end >= this.#most) throw new LimitExceeded(what, Number.POSITIVE_INFINITY, this.#most, advice);
+    const grown = new Uint32Array(Math.min(this.words.length * 2, this.#most * RECORD_WORDS));
+    grown.set(this.words);
+    this.words = grown;
   }
 
   isNode(record: number, left: number, right: number, base: number, app: number): boolean {
@@ -70,10 +84,14 @@ export class NodePool {
   #slots: Uint32Array;
   #count = 0;
 
-  /** `expected` nodes fit before it has to grow. */
-  constructor(expected: number) {
-    const records = Math.max(MIN_RECORDS, Math.min(expected, MAX_EXPECTED));
-    this.list = new NodeList(new Uint32Array((HEADER_RECORDS + records) * RECORD_WORDS));
+  /** Records, the header's among them. */
+  readonly most: number;
+
+  /** `expected` nodes fit before it has to grow, to `most` records. */
+  constructor(expected: number, most = Number.POSITIVE_INFINITY) {
+    this.most = most;
+    const records = Math.min(Math.max(MIN_RECORDS, Math.min(expected, MAX_EXPECTED)), most - HEADER_RECORDS);
+    this.list = new NodeList(new Uint32Array((HEADER_RECORDS + records) * RECORD_WORDS), HEADER_RECORDS, most);
     this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * records)));
   }
 

@@ -1,8 +1,11 @@
 // Cuts the space of (application, protocol, port) keys into segments that every rule covers whole, and numbers them. Pure.
+import { requireRoom } from '../limits.ts';
 import type { Rule } from './classifier.ts';
 
 /** Bits of a segment's number, which is a path through a port tree: as deep as the kernel side goes (MAX_STEPS). */
 export const NUMBER_BITS = 18;
+/** A search for one goes no deeper either. */
+export const MAX_SEGMENTS = 2 ** NUMBER_BITS - 1;
 
 /** Sorted. Numbers ascend too, and leave gaps, so that a segment can be cut in two while the others keep theirs. */
 export type PortSegments = { readonly starts: Float64Array; readonly numbers: Uint32Array };
@@ -21,19 +24,21 @@ export function keySpans({ proto, portFrom, portTo, apps }: Rule): { from: numbe
 export const mayShareKeys = (a: Rule, b: Rule): boolean =>
   a.proto === 0 || b.proto === 0 || (a.proto === b.proto && a.portFrom <= b.portTo && b.portFrom <= a.portTo);
 
-/** Evenly numbered; undefined where there are more than numbers. */
-export function segmentsOf(rules: readonly Rule[]): PortSegments | undefined {
+/** Evenly numbered. Throws LimitExceeded. */
+export function segmentsOf(rules: readonly Rule[]): PortSegments {
   const bounds = new Set([0]);
   for (const rule of rules) for (const { from, to } of keySpans(rule)) bounds.add(from).add(to);
   const starts = Float64Array.from(bounds).sort();
+  const what = 'ranges of ports in a policy, of each application its own';
+  requireRoom(what, starts.length, MAX_SEGMENTS, 'rules with the same ports and applications share theirs');
   const step = 2 ** (NUMBER_BITS - treeDepth(starts.length));
-  return step < 1 ? undefined : { starts, numbers: Uint32Array.from(starts, (_, i) => i * step) };
+  return { starts, numbers: Uint32Array.from(starts, (_, i) => i * step) };
 }
 
 /** Levels under the root of a tree over evenly numbered segments. */
 export const treeDepth = (segments: number): number => Math.ceil(Math.log2(segments));
 
-/** With bounds where this rule needs them; undefined where no numbers are left between the neighbours'. */
+/** With bounds where this rule needs them; undefined where no numbers are left between the neighbours', or none at all. */
 export function cutFor(segments: PortSegments, rule: Rule): PortSegments | undefined {
   let cut: PortSegments | undefined = segments;
   // The upper bound first: what is left above it, where the next cut may come, then keeps the most numbers.
@@ -47,6 +52,7 @@ export function cutFor(segments: PortSegments, rule: Rule): PortSegments | undef
 function cutAt({ starts, numbers }: PortSegments, key: number): PortSegments | undefined {
   const before = lastAtOrBefore(starts, key);
   if (starts[before] === key) return { starts, numbers };
+  if (starts.length >= MAX_SEGMENTS) return undefined;
   const number = evenest(numbers[before] ?? 0, numbers[before + 1] ?? 2 ** NUMBER_BITS);
   if (number === undefined) return undefined;
   return { starts: inserted(starts, before + 1, key), numbers: inserted(numbers, before + 1, number) };

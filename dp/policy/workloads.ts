@@ -6,6 +6,7 @@ import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceName } from '../kernel/libc.ts';
 import { namespaceBehind } from '../kernel/link-namespace.ts';
 import { NO_POLICY, PolicySlots } from '../kernel/slots.ts';
+import { requireRoom } from '../limits.ts';
 import { hasMac, isPortId, type Port, type Ports } from '../ports/ports.ts';
 import type { KeptPolicy } from './kept-policy.ts';
 import { Listeners } from './listeners.ts';
@@ -110,19 +111,20 @@ export class Workloads {
     this.#datapath.attach(ifindex);
   }
 
-  /** Registers a workload by its port and puts the port to work. Throws as Ports.attach does: then neither is there. */
+  /**
+   * Registers a workload by its port and puts the port to work, in the place of whom the port was before. Throws as
+   * Ports.attach does: within a command, what was there stays.
+   */
   addOnPort(mac: string, port: Port): void {
-    this.forgetGonePorts();
+    this.#datapath.changes.lasting(() => this.forgetGonePorts());
     const before = this.#ports.find(port.kind, port.netns, port.iface);
     const known = this.withMac(mac).find(({ ifindex }) => ifindex === port.id);
-    if (before && !known) for (const other of this.on(before.id)) this.remove(other.mac, before.id);
+    const replaced = before ? this.on(before.id).filter((other) => other !== known) : [];
     if (!known) this.#create(mac, port.iface, port.id, port);
-    try {
-      this.#ports.attach(port);
-    } catch (error) {
-      this.remove(mac, port.id);
-      throw error;
-    }
+    this.#ports.attach(port);
+    this.#datapath.changes.afterwards(() => {
+      for (const other of replaced) this.remove(other.mac, other.ifindex);
+    });
   }
 
   /** Forgets the workloads whose port's interface is gone; answers them. */
@@ -132,7 +134,16 @@ export class Workloads {
     return gone;
   }
 
+  /** Each workload has an entry, and each interface with a workload. */
+  #requireRoomOn(ifindex: number): void {
+    const all = this.all();
+    const interfaces = new Set(all.map((workload) => workload.ifindex)).add(ifindex);
+    const what = 'workloads and interfaces of workloads';
+    requireRoom(what, all.length + 1 + interfaces.size, this.#datapath.endpoints.room);
+  }
+
   #create(mac: string, iface: string, ifindex: number, port: Port | undefined): Workload {
+    this.#requireRoomOn(ifindex);
     const netns = port && hasMac(port, mac) ? NETNS_CURRENT : NETNS_UNKNOWN;
     const tap = (this.#isDisabled ? TAP.node : 0) | (port?.kind === 'tap' ? TAP.port : 0);
     const state = { ...UNPOLICED, id: this.#newId(), epoch: 1, revision: 1, tap, families: 0, netns };
@@ -163,6 +174,7 @@ export class Workloads {
   /** New ones are there before a family is checked by them, and old ones until it no longer is. */
   setAddresses(workload: Workload, addresses: ReadonlySet<string>): void {
     const { state, addresses: before } = workload;
+    this.#requireRoomFor(addresses.difference(before).size);
     for (const address of addresses.difference(before))
       this.#datapath.endpointAddresses.set({ address: kernelAddressOf(address), endpoint: state.id }, {});
     workload.addresses = addresses;
@@ -172,6 +184,12 @@ export class Workloads {
     const families = familiesOf(addresses);
     if (families !== state.families) this.#write(workload, { ...state, families, epoch: nextEpoch(workload) });
     this.#forgetAddresses(state.id, before.difference(addresses));
+  }
+
+  #requireRoomFor(addresses: number): void {
+    const used = this.all().reduce((sum, workload) => sum + workload.addresses.size, 0);
+    const what = 'addresses of all workloads, with those that are being replaced';
+    requireRoom(what, used + addresses, this.#datapath.endpointAddresses.room);
   }
 
   #forgetAddresses(endpoint: number, addresses: ReadonlySet<string>): void {
@@ -188,7 +206,7 @@ export class Workloads {
     else this.#byMac.delete(workload.mac);
     // The interface's entry first: by it alone, a packet of the workload would be one of a spoofed MAC.
     const [next] = this.on(ifindex);
-    if (next) this.#writeInterface(next, next.state);
+    if (next) this.#becomeFirst(next);
     else this.#datapath.endpoints.delete({ ifindex, mac: INTERFACE_ITSELF });
     this.#datapath.endpoints.delete(keyOf(workload));
     if (!next) this.#detach(workload);
@@ -198,6 +216,11 @@ export class Workloads {
     this.#slots.release(workload.state.policy);
     this.#datapath.told(ifindex, workload.state.id);
     return true;
+  }
+
+  #becomeFirst(workload: Workload): void {
+    this.#writeInterface(workload, workload.state);
+    if (workload.port) this.#ports.changed(workload.port, workload.state);
   }
 
   #detach({ ifindex, port }: Workload): void {
@@ -233,10 +256,18 @@ export class Workloads {
     this.#write(workload, { ...workload.state, epoch: nextEpoch(workload) });
   }
 
-  /** What the workload's ports speak, where no payload tells it. Throws CommandError. */
-  setListeners(workload: Workload, told: Parameters<Listeners['set']>[1]): void {
-    this.#listeners.set(workload.state.id, told);
-    this.reconsider(workload);
+  /** What the workloads' ports speak, where no payload tells it. Throws CommandError, LimitExceeded. */
+  setListeners(workloads: readonly Workload[], told: Parameters<Listeners['set']>[1]): void {
+    this.#listeners.set(
+      workloads.map(({ state }) => state.id),
+      told,
+    );
+    for (const workload of workloads) this.reconsider(workload);
+  }
+
+  /** Throws LimitExceeded where policies of these blobs do not all fit beside those in the kernel. */
+  checkRoom(blobs: readonly Uint8Array[]): void {
+    this.#slots.checkRoom(blobs);
   }
 
   /** Whether a workload’s own setting lets everything pass. */

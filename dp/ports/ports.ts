@@ -7,6 +7,7 @@ import { type Endpoint, FIRST_PORT, INTERFACE_BYTES, type Port as KernelPort, PA
 import { interfaceIndex, interfaceName } from '../kernel/libc.ts';
 import { inNamespace, NamespaceError } from '../kernel/namespace.ts';
 import type { Table } from '../kernel/table.ts';
+import { requireRoom } from '../limits.ts';
 
 const MAX_ID = 0xffffffff;
 
@@ -82,14 +83,16 @@ export class Ports {
     return this.#byId.has(id) ? this.#newId() : id;
   }
 
-  /** Remembers a port and puts it to work. Throws NamespaceError and KernelError: then it is neither. */
+  /** Remembers a port and puts it to work. Throws LimitExceeded, NamespaceError and KernelError: then a new one is neither. */
   attach(port: Port): void {
+    const isNew = !this.#byId.has(port.id);
+    if (isNew) requireRoom('watched interfaces and queues', this.#byId.size + 1, this.#table.room);
     this.#table.set(port.id, kernelPortOf(port));
     this.#byId.set(port.id, port);
     try {
       this.#kinds[port.kind].attach(port);
     } catch (error) {
-      this.detach(port);
+      if (isNew) this.detach(port);
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 // Reads a command datagram: JSON, then the schema of each command in it. What is wrong is said, never thrown.
 import { Ajv, type ErrorObject } from 'ajv';
+import { tooMany } from '../limits.ts';
 import { type Command, type CommandName, commandSchemas } from './commands.ts';
 import { CommandError } from './errors.ts';
 import { formats } from './formats.ts';
@@ -46,6 +47,8 @@ function explain({ instancePath, keyword, params, message, data }: ErrorObject):
   if (keyword === 'additionalProperties') return `${where}: unknown member ${shown(params.additionalProperty)}`;
   if (keyword === 'required') return `${where}: ${params.missingProperty} is missing`;
   if (keyword === 'enum') return `${where}: ${shown(data)} is not one of ${params.allowedValues.join(', ')}`;
+  if (keyword === 'maxItems')
+    return `${where}: ${tooMany('entries', Array.isArray(data) ? data.length : 0, params.limit)}`;
   if (keyword === 'format') return `${where}: ${shown(data)} is not ${FORMAT_NAMES[String(params.format)]}`;
   return `${where}: ${message ?? keyword}, not ${shown(data)}`;
 }
