@@ -28,7 +28,7 @@ const MESSAGE_BYTES = 4096;
 export const MAX_WAITING = 4096;
 /** Room for all of these, as the kernel counts memory. */
 const RECEIVE_BYTES = 16 * 1024 * 1024;
-const EBUSY = 'EBUSY';
+const EBUSY = 16;
 const STATUS = '/proc/thread-self/net/netfilter/nfnetlink_queue';
 
 export type QueueStatus = { readonly waiting: number; readonly dropped: number };
@@ -54,8 +54,9 @@ export class QueueSocket implements Disposable {
       this.#ask(configMessage(port.queue, COPY_BYTES, MAX_WAITING));
     } catch (error) {
       close(this.fd);
-      if (isKernelError(error, EBUSY))
-        throw new KernelError(`another process reads queue ${port.queue} there: nfnetlink_queue`, -16);
+      // EPERM for want of rights, too: but without them dp would not be where the queue is.
+      if (isKernelError(error, 'EBUSY') || isKernelError(error, 'EPERM'))
+        throw new KernelError(`another process reads queue ${port.queue} there: nfnetlink_queue`, -EBUSY);
       throw error;
     }
   }

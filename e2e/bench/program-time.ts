@@ -15,13 +15,24 @@ import { addSilentInterfaces, startDp } from './scene.ts';
 import { spreadOf } from './statistics.ts';
 
 const SECTION = 'Program time (test run, JIT)';
-const SIZES = [100, 1_000, 10_000] as const;
 const MOST_RULES = 10_000;
 const FEWEST_RULES = 100;
-const KNOWN_REPEATS = 1_000_000;
-const SEARCH_REPEATS = 100_000;
-/** New flows a run: those of all runs together leave room in the table. */
-const NEW_FLOWS = 8_000;
+/** `newFlows`: of a run; those of all runs together leave room in the table. `filling`: as many flows as it has room for. */
+export type Effort = {
+  readonly sizes: readonly number[];
+  readonly knownRepeats: number;
+  readonly searchRepeats: number;
+  readonly newFlows: number;
+  readonly filling: number;
+};
+const FULL: Effort = {
+  sizes: [FEWEST_RULES, 1_000, MOST_RULES],
+  knownRepeats: 1_000_000,
+  searchRepeats: 100_000,
+  newFlows: 8_000,
+  filling: 2 ** 17,
+};
+const FILLED_AT_ONCE = 2 ** 16;
 const QUERIES = 16;
 const TARGET = { knownNs: 100, newNs: 800, searchNs: 350, growth: 2.5 } as const;
 const NODE_MAC = '02:00:00:00:01:00';
@@ -34,18 +45,20 @@ type Case = {
   readonly mac: string;
 };
 
-export async function* measureProgramTime(bench: Bench): AsyncGenerator<Figure> {
+const effortOf = ({ isQuick }: Bench): Effort => (isQuick ? { ...FULL, sizes: [FEWEST_RULES, MOST_RULES] } : FULL);
+
+/** The first and the last of the sizes are compared. */
+export async function* measureProgramTime(bench: Bench, effort: Effort = effortOf(bench)): AsyncGenerator<Figure> {
   await using lab = await Lab.create(bench.signal);
   using dp = (await startDp(lab)).client;
-  const cases = await enforceAll(bench, lab, dp);
+  const cases = await enforceAll(bench, lab, dp, effort.sizes);
   using parts = new Parts({ pins: lab.pins });
-  yield* searches(bench, parts, cases);
-  const benign = cases.find(({ set, count }) => set === 'benign' && count === MOST_RULES);
-  if (benign) yield* flows(bench, parts, benign);
+  yield* searches(bench, parts, cases, effort);
+  const benign = cases.find(({ set, count }) => set === 'benign' && count === effort.sizes.at(-1));
+  if (benign) yield* flows(bench, parts, benign, effort);
 }
 
-async function enforceAll(bench: Bench, lab: Lab, dp: DpClient): Promise<Case[]> {
-  const sizes = bench.isQuick ? [FEWEST_RULES, MOST_RULES] : SIZES;
+async function enforceAll(bench: Bench, lab: Lab, dp: DpClient, sizes: readonly number[]): Promise<Case[]> {
   const wanted = Object.entries(RULE_SETS).flatMap(([set, make]) =>
     sizes.map((count) => ({ set, count, rules: make(count) })),
   );
@@ -61,31 +74,33 @@ async function enforceAll(bench: Bench, lab: Lab, dp: DpClient): Promise<Case[]>
   return cases;
 }
 
-function* searches(bench: Bench, parts: Parts, cases: readonly Case[]): Generator<Figure> {
+function* searches(bench: Bench, parts: Parts, cases: readonly Case[], effort: Effort): Generator<Figure> {
+  const { sizes, searchRepeats } = effort;
   const samples = new Map(cases.map((one) => [one, [] as number[]]));
   const floor: number[] = [];
   const packet = tcpPacket(PACKET);
   for (let round = 0; round < bench.rounds; round++) {
     bench.say(`program time: searches, round ${round + 1} of ${bench.rounds}`);
-    for (const [one, times] of samples) times.push(searchNs(parts, one, packet));
-    floor.push(parts.time('vary_port', packet, SEARCH_REPEATS));
+    for (const [one, times] of samples) times.push(searchNs(parts, one, packet, searchRepeats));
+    floor.push(parts.time('vary_port', packet, searchRepeats));
   }
   for (const [{ set, count }, times] of samples) {
     const name = `search for a rule, same query: ${count.toLocaleString('en-US')} ${set} rules`;
     const figure = { section: SECTION, name, unit: 'ns', samples: times };
     yield count === MOST_RULES ? { ...figure, target: { atMost: TARGET.searchNs } } : figure;
   }
+  const [fewest = 0, most = 0] = [sizes.at(0), sizes.at(-1)];
   for (const set of Object.keys(RULE_SETS)) {
     const of = (size: number) => [...samples].find(([one]) => one.set === set && one.count === size)?.[1] ?? [];
-    const few = of(FEWEST_RULES);
-    const growth = of(MOST_RULES).map((ns, round) => ns / (few[round] ?? Number.NaN));
-    const name = `search for a rule, 10,000 against 100 ${set} rules`;
+    const few = of(fewest);
+    const growth = of(most).map((ns, round) => ns / (few[round] ?? Number.NaN));
+    const name = `search for a rule, ${most.toLocaleString('en-US')} against ${fewest.toLocaleString('en-US')} ${set} rules`;
     yield { section: SECTION, name, unit: 'times', samples: growth, target: { atMost: TARGET.growth } };
   }
 }
 
 /** The median of several queries, each repeated by itself. */
-function searchNs(parts: Parts, { mac, rules }: Case, packet: Uint8Array): number {
+function searchNs(parts: Parts, { mac, rules }: Case, packet: Uint8Array, repeats: number): number {
   const { policy } = parts.stateOf(mac);
   const times = Array.from({ length: QUERIES }, (_, i) => {
     const rule = rules[Math.floor(((i + 0.5) * rules.length) / QUERIES)];
@@ -97,7 +112,7 @@ function searchNs(parts: Parts, { mac, rules }: Case, packet: Uint8Array): numbe
     const { tcp: protocol } = PROTOCOL;
     const local = kernelAddressOf(WORKLOAD_IP);
     parts.ask({ local, peer, localPort: CLIENT_PORT, peerPort, endpoint: policy, protocol });
-    return parts.time('classify_question', packet, SEARCH_REPEATS);
+    return parts.time('classify_question', packet, repeats);
   });
   return spreadOf(times).median;
 }
@@ -113,7 +128,7 @@ const PACKET: TcpPacket = {
   payloadBytes: 0,
 };
 
-function* flows(bench: Bench, parts: Parts, { mac }: Case): Generator<Figure> {
+function* flows(bench: Bench, parts: Parts, { mac, count }: Case, effort: Effort): Generator<Figure> {
   const known: number[] = [];
   const opened: number[] = [];
   const full: number[] = [];
@@ -122,20 +137,20 @@ function* flows(bench: Bench, parts: Parts, { mac }: Case): Generator<Figure> {
   for (let round = 0; round < bench.rounds; round++) {
     bench.say(`program time: flows, round ${round + 1} of ${bench.rounds}`);
     renew();
-    known.push(knownFlowNs(parts));
+    known.push(knownFlowNs(parts, effort.knownRepeats));
     renew();
-    opened.push(newFlowNs(parts));
+    opened.push(newFlowNs(parts, effort.newFlows));
   }
   bench.say('program time: filling the table of flows');
-  for (let flow = 0; flow < 2 ** 17; flow += 2 ** 16) {
+  for (let flow = 0; flow < effort.filling; flow += FILLED_AT_ONCE) {
     renew();
-    parts.time('from_workload_by_next_port', tcpPacket(PACKET), 2 ** 16);
+    parts.time('from_workload_by_next_port', tcpPacket(PACKET), Math.min(effort.filling, FILLED_AT_ONCE));
   }
   for (let round = 0; round < bench.rounds; round++) {
     renew();
-    full.push(newFlowNs(parts));
+    full.push(newFlowNs(parts, effort.newFlows));
   }
-  const name = 'with 10,000 benign rules: a packet of';
+  const name = `with ${count.toLocaleString('en-US')} benign rules: a packet of`;
   const section = SECTION;
   yield { section, name: `${name} a known flow`, unit: 'ns', samples: known, target: { atMost: TARGET.knownNs } };
   yield { section, name: `${name} a new flow`, unit: 'ns', samples: opened, target: { atMost: TARGET.newNs } };
@@ -143,7 +158,7 @@ function* flows(bench: Bench, parts: Parts, { mac }: Case): Generator<Figure> {
 }
 
 /** Past its handshake and with a payload seen from each side. */
-function knownFlowNs(parts: Parts): number {
+function knownFlowNs(parts: Parts, repeats: number): number {
   const back = {
     sourceMac: PACKET.destinationMac,
     destinationMac: PACKET.sourceMac,
@@ -157,12 +172,12 @@ function knownFlowNs(parts: Parts): number {
   parts.verdict('to_workload', tcpPacket({ ...back, flags: TCP_FLAG.syn | TCP_FLAG.ack, payloadBytes: 0 }));
   parts.verdict('from_workload', tcpPacket({ ...PACKET, ...data }));
   parts.verdict('to_workload', tcpPacket({ ...back, ...data }));
-  return parts.time('from_workload', tcpPacket({ ...PACKET, ...data }), KNOWN_REPEATS);
+  return parts.time('from_workload', tcpPacket({ ...PACKET, ...data }), repeats);
 }
 
 /** Without what it takes to make each packet another flow's. */
-function newFlowNs(parts: Parts): number {
+function newFlowNs(parts: Parts, newFlows: number): number {
   const packet = tcpPacket(PACKET);
-  const own = parts.time('vary_port', packet, NEW_FLOWS);
-  return parts.time('from_workload_by_next_port', packet, NEW_FLOWS) - own;
+  const own = parts.time('vary_port', packet, newFlows);
+  return parts.time('from_workload_by_next_port', packet, newFlows) - own;
 }
