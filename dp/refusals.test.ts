@@ -68,7 +68,7 @@ describe('a policy in force survives', () => {
       'more than the kernel’s tables take',
       policy([...CONTROL_RULES, ...many]),
       ERROR_CODE.policyTooLarge,
-      /21 kinds of local address, egress; at most 16 fit: 5 too many/,
+      /22 kinds of local address, egress; at most 16 fit: 6 too many/,
     ],
     [
       'vhost',

@@ -153,7 +153,7 @@ describe('what is wrong is said', () => {
       'too many rules for one batch',
       inPolicy({ rules: Array(1001).fill(rule()) }),
       invalidCommand,
-      /rules: must NOT have more than 1000 items/,
+      /rules: 1,001 entries; at most 1,000 fit: 1 too many/,
     ],
     [
       'an interface name too long',
