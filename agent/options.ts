@@ -1,17 +1,24 @@
 // The command line. Pure.
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
+import type { WorkloadsFrom } from './agent.ts';
 
 export const USAGE = `podwall-agent: computes the policies of a node's workloads and has dp enforce them
 
-usage: node agent/main.ts --node NAME --etcd URL --workloads netns:FILE --resolver IP[:PORT] [options]
+usage: node agent/main.ts --node NAME --etcd URL --workloads SOURCE --resolver IP[:PORT] [options]
 
   --node NAME             name of this node, as the controller calls it
   --etcd URL              where etcd listens: http://10.0.0.1:2379, or https:// with the three files below
   --etcd-ca FILE          certificate authority of etcd, PEM
   --etcd-cert FILE        this agent's certificate for etcd, PEM
   --etcd-key FILE         its key, PEM
-  --workloads netns:FILE  YAML or JSON list of {namespace, name, uid, netns: /run/netns/x, interface: eth0}
+  --workloads SOURCE      where this node's workloads are learned from:
+                          runtime     the container runtime (containerd, CRI-O), which asks before it starts a pod
+                          netns:FILE  YAML or JSON list of {namespace, name, uid, netns: /run/netns/x, interface: eth0}
+  --runtime-socket PATH   with runtime: its CRI socket (default /run/containerd/containerd.sock)
+  --nri-socket PATH       with runtime: its NRI socket (default /var/run/nri/nri.sock)
+  --startup hold|allow    with runtime: a pod whose policy is not in force in time is held back (unless told), or starts
+  --exempt-namespaces A,B with runtime: pods of these never wait; none: '' (default kube-system,podwall-system)
   --resolver IP[:PORT]    DNS server that domain names of rules are looked up at; an IPv6 address with a port in brackets
   --dp PATH               socket of dp (default /tmp/dp_listen.sock)
   --notify PATH           socket that dp reports to (default /tmp/ctrl_listen.sock)
@@ -24,7 +31,10 @@ const DNS_PORT = 53;
 const MAX_PORT = 0xffff;
 /** What options may be, in words. */
 const ETCD_URL = 'a URL, as in http://10.0.0.1:2379';
-const WORKLOADS = 'netns: and the path of a file';
+const WORKLOADS = 'runtime, or netns: and the path of a file';
+const STARTUPS = ['hold', 'allow'] as const;
+/** Options that mean nothing unless workloads come from the container runtime. */
+const RUNTIME_OPTIONS = ['runtime-socket', 'nri-socket', 'startup', 'exempt-namespaces'] as const;
 const RESOLVER = `an IP address, with a port if it is not ${DNS_PORT}`;
 
 export class UsageError extends Error {
@@ -42,7 +52,7 @@ export type Run = {
   readonly etcdUrl: string;
   /** Paths of PEM files. */
   readonly etcdTls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
-  readonly workloadsPath: string;
+  readonly workloads: WorkloadsFrom;
   readonly resolver: { readonly address: string; readonly port: number };
   readonly dpPath: string;
   readonly notifyPath: string;
@@ -57,6 +67,10 @@ const options = {
   'etcd-cert': { type: 'string' },
   'etcd-key': { type: 'string' },
   workloads: { type: 'string' },
+  'runtime-socket': { type: 'string' },
+  'nri-socket': { type: 'string' },
+  startup: { type: 'string' },
+  'exempt-namespaces': { type: 'string' },
   resolver: { type: 'string' },
   dp: { type: 'string', default: '/tmp/dp_listen.sock' },
   notify: { type: 'string', default: '/tmp/ctrl_listen.sock' },
@@ -81,7 +95,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
     node: required('node', values.node, 'the name of this node, as the controller calls it'),
     etcdUrl,
     ...(tls && { etcdTls: tls }),
-    workloadsPath: readWorkloads(required('workloads', values.workloads, WORKLOADS)),
+    workloads: readWorkloads(required('workloads', values.workloads, WORKLOADS), values),
     resolver: readResolver(required('resolver', values.resolver, RESOLVER)),
     dpPath: values.dp,
     notifyPath: values.notify,
@@ -112,9 +126,37 @@ function readTls(ca?: string, cert?: string, key?: string): Run['etcdTls'] {
   return ca === undefined ? undefined : { ca, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
 }
 
-function readWorkloads(text: string): string {
+type RuntimeValues = Readonly<Partial<Record<(typeof RUNTIME_OPTIONS)[number], string>>>;
+
+function readWorkloads(text: string, values: RuntimeValues): WorkloadsFrom {
+  if (text === 'runtime') return readRuntime(values);
   const [, path] = /^netns:(.+)$/.exec(text) ?? [];
   if (path === undefined) throw new UsageError(`--workloads ${text} is no source of workloads: give ${WORKLOADS}`);
+  const given = RUNTIME_OPTIONS.find((name) => values[name] !== undefined);
+  if (given) throw new UsageError(`--${given} is for --workloads runtime: leave it out with ${text}`);
+  return { kind: 'netns', path };
+}
+
+function readRuntime(values: RuntimeValues): WorkloadsFrom {
+  const { startup = 'hold', 'exempt-namespaces': exempt = 'kube-system,podwall-system' } = values;
+  const known = STARTUPS.find((each) => each === startup);
+  if (!known) throw new UsageError(`--startup ${startup} is not known: give one of ${STARTUPS.join(', ')}`);
+  const exemptNamespaces = exempt.split(',').filter((name) => name !== '');
+  const wrong = exemptNamespaces.find((name) => !/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name));
+  if (wrong !== undefined)
+    throw new UsageError(`--exempt-namespaces: ${wrong} is no name of a namespace: give names, joined by commas`);
+  return {
+    kind: 'runtime',
+    runtimePath: readPath('runtime-socket', values, '/run/containerd/containerd.sock'),
+    nriPath: readPath('nri-socket', values, '/var/run/nri/nri.sock'),
+    startup: known,
+    exemptNamespaces,
+  };
+}
+
+function readPath(name: 'runtime-socket' | 'nri-socket', values: RuntimeValues, unlessTold: string): string {
+  const path = (values[name] ?? unlessTold).replace(/^unix:\/\//, ''); // as crictl and kubelet have it
+  if (!path.startsWith('/')) throw new UsageError(`--${name} ${path} is no path: give one that begins with /`);
   return path;
 }
 

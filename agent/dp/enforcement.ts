@@ -72,6 +72,13 @@ export class Enforcement implements Disposable {
     this.wake();
   }
 
+  /** One of them, before the others are said. */
+  setTarget(target: Target): void {
+    this.#removed.delete(endpointOf(target));
+    this.#setTarget(target.mac, target);
+    this.wake();
+  }
+
   /** All addresses of a name. */
   setAddresses(name: string, addresses: readonly string[]): void {
     this.#names.set(name, addresses);
@@ -184,10 +191,11 @@ export class Enforcement implements Disposable {
     }
   }
 
-  /** The next workload that dp is to be told of, and what. */
+  /** The next workload that dp is to be told of, and what: those that have no policy yet go first. */
   #next(): [Workload, Steps] | undefined {
     let nextRetryAt = Number.POSITIVE_INFINITY;
-    for (const workload of this.#workloads.values()) {
+    const all = [...this.#workloads.values()];
+    for (const workload of [...all.filter(isNew), ...all.filter((each) => !isNew(each))]) {
       if (!workload.isDue || !this.#areNamesSettled(workload.target)) continue;
       if (workload.retryAt > Date.now()) {
         nextRetryAt = Math.min(nextRetryAt, workload.retryAt);
@@ -270,6 +278,8 @@ export class Enforcement implements Disposable {
 
 /** What makes a workload another one to dp. */
 const endpointOf = ({ mac, hostInterface: { name, index } }: Target): string => `${mac} ${index} ${name}`;
+
+const isNew = ({ inForce }: Workload): boolean => inForce === undefined;
 
 /** dp may be another one: nothing that it was told counts. */
 function forget(workload: Workload): void {

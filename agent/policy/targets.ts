@@ -5,6 +5,7 @@ import type { Snapshot } from '../store/mirror.ts';
 import { namedGroups } from '../store/references.ts';
 import type { LocalWorkload } from '../workloads/links.ts';
 import { PublishedWorkloads } from '../workloads/match.ts';
+import { nameOf } from '../workloads/source.ts';
 import { type ComputedPolicy, computePolicy } from './policy.ts';
 
 export type WorkloadTarget = {
@@ -48,9 +49,19 @@ export class Targets {
     return { targets: [...next.values()].map(({ result }) => result), problems };
   }
 
+  /** Of one workload, before all others are looked at. Undefined where its MAC is another's until `update` says otherwise. */
+  updateOne(local: LocalWorkload, surroundings: Surroundings): WorkloadTarget | undefined {
+    const known = this.#known.get(local.link.mac);
+    if (known && !isSamePod(known.result.local, local)) return undefined;
+    const published = new PublishedWorkloads(surroundings.snapshot?.workloads ?? []).find(local);
+    const next = this.#compute(local, published, surroundings);
+    this.#known.set(local.link.mac, next);
+    return next.result;
+  }
+
   #compute(local: LocalWorkload, published: PublishedWorkload | undefined, { snapshot, nodeIps }: Surroundings): Known {
     const known = this.#known.get(local.link.mac);
-    const before = known && nameOf(known.result.local) === nameOf(local) ? known : undefined;
+    const before = known && isSamePod(known.result.local, local) ? known : undefined;
     const uid = published?.uid ?? local.uid ?? before?.result.uid;
     const missing = missingOf(published, snapshot);
     const inputs = [...inputsOf(local, published, snapshot, missing), nodeIps.join()];
@@ -109,4 +120,7 @@ const resourcesOf = (published: PublishedWorkload, { resources }: Snapshot): Pub
   published.resources.flatMap((uid) => resources.get(uid) ?? []);
 
 const isSame = (a: Inputs, b: Inputs): boolean => a.length === b.length && a.every((input, i) => input === b[i]);
-const nameOf = ({ namespace, name }: LocalWorkload): string => `${namespace}/${name}`;
+
+/** A pod that was deleted and made anew may have its name, and its MAC address too. */
+const isSamePod = (a: LocalWorkload, b: LocalWorkload): boolean =>
+  nameOf(a) === nameOf(b) && (a.uid === undefined || b.uid === undefined || a.uid === b.uid);

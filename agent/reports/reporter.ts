@@ -67,6 +67,13 @@ export class Reporter {
     this.writeWorkloads();
   }
 
+  /** One of them, before the others are said. */
+  setWorkload(workload: WorkloadTarget): void {
+    const others = this.#workloads.filter(({ target }) => target.mac !== workload.target.mac);
+    this.#workloads = [...others, workload];
+    this.#writeWorkload(workload);
+  }
+
   /** Counts and threats of other resources are forgotten. */
   keepResources(uids: ReadonlySet<string>): void {
     for (const uid of [...this.#hits.uids(), ...this.#threats.uids()]) {
@@ -101,21 +108,23 @@ export class Reporter {
   }
 
   writeWorkloads(): void {
-    for (const { uid, local, target, waiting } of this.#workloads) {
-      if (uid === undefined) continue;
-      const { inForce, error } = this.#enforcement.stateOf(target.mac);
-      const errors = [waiting, error, ...(target.computed?.problems ?? [])].filter((text) => text !== undefined);
-      const report: WorkloadReport = {
-        uid,
-        namespace: local.namespace,
-        name: local.name,
-        mac: target.mac,
-        ips: target.ips.filter((ip) => !isLinkLocal(ip)),
-        realized: inForce?.generations ?? {},
-        ...(errors.length > 0 && { error: errors.join('; ') }),
-      };
-      this.#writer.set(keys.workloadReport(this.#node, uid), report);
-    }
+    for (const workload of this.#workloads) this.#writeWorkload(workload);
+  }
+
+  #writeWorkload({ uid, local, target, waiting }: WorkloadTarget): void {
+    if (uid === undefined) return;
+    const { inForce, error } = this.#enforcement.stateOf(target.mac);
+    const errors = [waiting, error, ...(target.computed?.problems ?? [])].filter((text) => text !== undefined);
+    const report: WorkloadReport = {
+      uid,
+      namespace: local.namespace,
+      name: local.name,
+      mac: target.mac,
+      ips: target.ips.filter((ip) => !isLinkLocal(ip)),
+      realized: inForce?.generations ?? {},
+      ...(errors.length > 0 && { error: errors.join('; ') }),
+    };
+    this.#writer.set(keys.workloadReport(this.#node, uid), report);
   }
 
   #addThreat(log: ThreatLog): void {

@@ -4,7 +4,7 @@ import type { Entry, EtcdSession, KeyRange } from '../store/session.ts';
 const LEASE_SECONDS = 15;
 const MIN_INTERVAL_MS = 1000;
 
-type Report = { text: string | undefined; written: string | undefined; writtenAt: number };
+type Report = { text: string | undefined; written: string | undefined; writtenAt: number; isWriting: boolean };
 
 export class ReportWriter {
   readonly #own: KeyRange;
@@ -13,7 +13,6 @@ export class ReportWriter {
   #isTakenOver = false;
   #session: EtcdSession | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #isWriting = false;
 
   /** `takeOver` is called once, before anything is written, with what an earlier run of this agent left. */
   constructor(prefix: string, takeOver: (entries: readonly Entry[]) => void) {
@@ -25,8 +24,10 @@ export class ReportWriter {
   set(key: string, value: object | undefined): void {
     const known = this.#reports.get(key);
     if (!known && !value) return;
-    const report = known ?? { text: undefined, written: undefined, writtenAt: 0 };
-    report.text = value && JSON.stringify(value);
+    const report = known ?? { text: undefined, written: undefined, writtenAt: 0, isWriting: false };
+    const text = value && JSON.stringify(value);
+    if (text === report.text) return;
+    report.text = text;
     this.#reports.set(key, report);
     this.#schedule();
   }
@@ -52,34 +53,37 @@ export class ReportWriter {
     await session?.revokeLease();
   }
 
+  /** Writes what is due, each key on its own: a workload that starts waits for no other's report. */
   #schedule(): void {
-    if (!this.#session || this.#isWriting) return;
+    const session = this.#session;
+    if (!session) return;
     clearTimeout(this.#timer);
-    const due = [...this.#reports.values()].filter(isChanged).map(({ writtenAt }) => writtenAt + MIN_INTERVAL_MS);
-    if (due.length === 0) return;
-    this.#timer = setTimeout(() => void this.#write(), Math.max(0, Math.min(...due) - Date.now()));
+    let nextAt = Number.POSITIVE_INFINITY;
+    for (const [key, report] of this.#reports) {
+      if (report.isWriting || !isChanged(report)) continue;
+      const dueAt = report.writtenAt + MIN_INTERVAL_MS;
+      if (dueAt <= Date.now()) void this.#write(session, key, report);
+      else nextAt = Math.min(nextAt, dueAt);
+    }
+    if (nextAt < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#schedule(), nextAt - Date.now());
   }
 
-  async #write(): Promise<void> {
-    this.#isWriting = true;
+  async #write(session: EtcdSession, key: string, report: Report): Promise<void> {
+    const { text } = report;
+    report.isWriting = true;
+    report.writtenAt = Date.now();
     try {
-      for (const [key, report] of this.#reports)
-        if (isChanged(report) && report.writtenAt + MIN_INTERVAL_MS <= Date.now()) await this.#writeOne(key, report);
+      if (text === undefined) await session.delete(key);
+      else await session.put(key, text);
+      if (session !== this.#session) return; // to the next one, all is written again
+      report.written = text;
+      if (text === undefined && report.text === undefined) this.#reports.delete(key);
     } catch {
       // The session has ended with the reason; on the next one all is written again.
     } finally {
-      this.#isWriting = false;
+      report.isWriting = false;
       this.#schedule();
     }
-  }
-
-  async #writeOne(key: string, report: Report): Promise<void> {
-    const { text } = report;
-    report.writtenAt = Date.now();
-    if (text === undefined) await this.#session?.delete(key);
-    else await this.#session?.put(key, text);
-    report.written = text;
-    if (text === undefined && report.text === undefined) this.#reports.delete(key);
   }
 }
 

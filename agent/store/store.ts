@@ -25,6 +25,11 @@ export class Store implements AsyncDisposable {
     this.#done = this.#run();
   }
 
+  /** It answers: what is written to it arrives here. */
+  get isConnected(): boolean {
+    return this.#session?.history !== undefined;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     this.#session?.end('the agent ends');
@@ -54,6 +59,8 @@ export class Store implements AsyncDisposable {
     this.#session = session;
     const uses = this.#users.map((use) => use(session).catch((error: unknown) => session.end(String(error))));
     await Promise.all(uses);
-    return { text: await session.ended, wasConnected: session.history !== undefined };
+    const text = await session.ended;
+    this.#session = undefined;
+    return { text, wasConnected: session.history !== undefined };
   }
 }

@@ -8,12 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { WorkloadLinks } from './links.ts';
 import { NamespaceFile, NamespaceFileError, parseNamespaceFile } from './netns-file.ts';
+import type { Place } from './source.ts';
 
 const NAMESPACE = `podwall-test-${process.pid}`;
 const HOST_SIDE = `pwt${process.pid}`;
 const ip = (...args: readonly string[]): string => execFileSync('ip', args, { encoding: 'utf8', stdio: 'pipe' });
 const inside = (...args: readonly string[]): string => ip('-n', NAMESPACE, ...args);
-const entry = { namespace: 'shop', name: 'checkout', netns: `/run/netns/${NAMESPACE}`, interface: 'eth0' };
+const entry = { namespace: 'shop', name: 'checkout', netns: { path: `/run/netns/${NAMESPACE}` }, interface: 'eth0' };
 
 async function until(isReached: () => boolean, withinMs = 3000): Promise<void> {
   const deadline = Date.now() + withinMs;
@@ -32,7 +33,7 @@ describe('the interface of a workload', { timeout: 20_000 }, () => {
 
   it('is awaited, found with its addresses and its other end, followed, and missed once it is gone', async () => {
     using links = new WorkloadLinks(pino({ level: 'silent' }), () => undefined);
-    links.setEntries([entry]);
+    links.setPlaces([entry]);
     assert.deepEqual(links.workloads(), []);
     ip('netns', 'add', NAMESPACE);
     await sleep(150);
@@ -58,7 +59,7 @@ describe('the interface of a workload', { timeout: 20_000 }, () => {
     ip('netns', 'add', NAMESPACE);
     inside('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1');
     using links = new WorkloadLinks(pino({ level: 'silent' }), () => undefined);
-    links.setEntries([entry]);
+    links.setPlaces([entry]);
     assert.deepEqual(links.workloads(), []);
     assert.match(links.problems().join(), /^shop\/checkout: NO_HOST_SIDE: eth0 is veth/);
   });
@@ -69,9 +70,9 @@ describe('the interface of a workload', { timeout: 20_000 }, () => {
     ip('link', 'add', HOST_SIDE, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', NAMESPACE);
     const folder = mkdtempSync(join(tmpdir(), 'podwall-test-links-'));
     const link = join(folder, 'netns');
-    symlinkSync(entry.netns, link);
+    symlinkSync(entry.netns.path, link);
     using links = new WorkloadLinks(pino({ level: 'silent' }), () => undefined);
-    links.setEntries([{ ...entry, netns: link }]);
+    links.setPlaces([{ ...entry, netns: { path: link } }]);
     const before = links.workloads();
     assert.equal(before.length, 1);
     rmSync(link);
@@ -80,7 +81,7 @@ describe('the interface of a workload', { timeout: 20_000 }, () => {
     assert.match(links.problems().join(), /^shop\/checkout: Error: ELOOP/);
     assert.deepEqual(links.workloads(), before);
     rmSync(link);
-    symlinkSync(entry.netns, link);
+    symlinkSync(entry.netns.path, link);
     await until(() => links.problems().length === 0);
     rmSync(folder, { recursive: true });
   });
@@ -93,12 +94,12 @@ describe('the interface of a workload', { timeout: 20_000 }, () => {
     using links = new WorkloadLinks(pino({ level: 'silent' }), () => {
       changes += 1;
     });
-    links.setEntries([{ ...entry, uid: 'u1' }]);
+    links.setPlaces([{ ...entry, uid: 'u1' }]);
     assert.deepEqual(
       links.workloads().map(({ uid }) => uid),
       ['u1'],
     );
-    links.setEntries([]);
+    links.setPlaces([]);
     assert.deepEqual([links.workloads(), changes], [[], 2]);
   });
 });
@@ -139,14 +140,13 @@ describe('a file of network namespaces', { timeout: 20_000 }, () => {
     const path = join(folder, 'workloads.yaml');
     const names: string[] = [];
     let problem: string | undefined;
-    using _ = new NamespaceFile(
-      path,
-      pino({ level: 'silent' }),
-      (entries) => names.push(entries.map(({ name }) => name).join()),
-      (text) => {
+    const listener = {
+      setPlaces: (places: readonly Place[]) => void names.push(places.map(({ name }) => name).join()),
+      setProblem: (_topic: string, text: string | undefined) => {
         problem = text;
       },
-    );
+    };
+    await using _ = new NamespaceFile(path, listener, pino({ level: 'silent' }));
     await until(() => problem?.includes('ENOENT') ?? false);
     writeFileSync(path, '- {namespace: s, name: a, netns: /x}');
     await until(() => names.at(-1) === 'a');

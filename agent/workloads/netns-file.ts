@@ -7,10 +7,14 @@ import { Ajv } from 'ajv';
 import type { FromSchema } from 'json-schema-to-ts';
 import type { Logger } from 'pino';
 import { parse, YAMLError } from 'yaml';
+import type { Place, SourceListener, WorkloadSource } from './source.ts';
 
 const SETTLE_MS = 50;
 /** Where the file's folder can't be watched, and for file systems that tell of nothing. */
 const POLL_MS = 2000;
+
+/** Of its problems. */
+const TOPIC = 'workloads';
 
 const name = { type: 'string', minLength: 1, maxLength: 253 } as const;
 
@@ -33,6 +37,8 @@ const fileSchema = {
 export type NamespaceEntry = FromSchema<typeof fileSchema>[number];
 
 const validate = new Ajv({ useDefaults: true }).compile<NamespaceEntry[]>(fileSchema);
+
+type NamespaceFileListener = Pick<SourceListener, 'setPlaces' | 'setProblem'>;
 
 export class NamespaceFileError extends Error {
   readonly code = 'NAMESPACE_FILE';
@@ -61,35 +67,33 @@ export function parseNamespaceFile(text: string): NamespaceEntry[] {
   return entries;
 }
 
+const placeOf = ({ netns, ...entry }: NamespaceEntry): Place => ({ ...entry, netns: { path: netns } });
+
 const isSame = (a: NamespaceEntry, b: NamespaceEntry): boolean => a.namespace === b.namespace && a.name === b.name;
 
-export class NamespaceFile implements Disposable {
+export class NamespaceFile implements WorkloadSource {
   readonly #path: string;
   readonly #log: Logger;
-  readonly #onEntries: (entries: readonly NamespaceEntry[]) => void;
-  readonly #onProblem: (problem: string | undefined) => void;
+  readonly #listener: NamespaceFileListener;
   readonly #watcher: FSWatcher | undefined;
   readonly #poll: NodeJS.Timeout;
   #settle: NodeJS.Timeout | undefined;
   #text: string | undefined;
 
-  /** Calls `onEntries` for every good state of the file; a bad one is logged, told to `onProblem`, and changes nothing. */
-  constructor(
-    path: string,
-    log: Logger,
-    onEntries: (entries: readonly NamespaceEntry[]) => void,
-    onProblem: (problem: string | undefined) => void,
-  ) {
+  /** Tells every good state of the file; a bad one is logged, told as a problem, and changes nothing. */
+  constructor(path: string, listener: NamespaceFileListener, log: Logger) {
     this.#path = path;
     this.#log = log;
-    this.#onEntries = onEntries;
-    this.#onProblem = onProblem;
+    this.#listener = listener;
     this.#watcher = this.#watch();
     this.#poll = setInterval(() => void this.#read(), POLL_MS);
     void this.#read();
   }
 
-  [Symbol.dispose](): void {
+  /** Nothing waits for these workloads. */
+  wake(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#watcher?.close();
     clearInterval(this.#poll);
     clearTimeout(this.#settle);
@@ -117,13 +121,13 @@ export class NamespaceFile implements Disposable {
     try {
       if (text instanceof Error) throw new NamespaceFileError(text.message, text);
       const entries = parseNamespaceFile(text);
-      this.#onProblem(undefined);
-      this.#onEntries(entries);
+      this.#listener.setProblem(TOPIC, undefined);
+      this.#listener.setPlaces(entries.map(placeOf));
     } catch (error) {
       if (!(error instanceof NamespaceFileError)) throw error;
       const problem = `${this.#path}: ${error.message}; what it said before stays in force`;
       this.#log.error({ path: this.#path, error: error.message }, 'file of workloads is not readable');
-      this.#onProblem(problem);
+      this.#listener.setProblem(TOPIC, problem);
     }
   }
 }
