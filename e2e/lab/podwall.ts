@@ -13,8 +13,8 @@ import { waitFor } from './wait.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Below the ports that connections leave from; in a namespace of its own whatever is chosen is free. */
-const ETCD_PORT = randomInt(20_000, 30_000);
-const ETCD_URL = `http://127.0.0.1:${ETCD_PORT}`;
+export const ETCD_PORT = randomInt(20_000, 30_000);
+export const ETCD_URL = `http://127.0.0.1:${ETCD_PORT}`;
 const ETCD_PEER_URL = `http://127.0.0.1:${ETCD_PORT + 1}`;
 const READY_TIMEOUT_MS = 20_000;
 export const NODE = 'node-1';
@@ -68,15 +68,15 @@ export async function startDp(lab: Lab, options = ['-d', 'ctrl,policy,error']): 
 
 export const dpSocket = (lab: Lab): string => lab.file('dp.sock');
 export const notifySocket = (lab: Lab): string => lab.file('notify.sock');
-const dpSockets = (lab: Lab): string[] => ['--dp', dpSocket(lab), '--notify', notifySocket(lab)];
+export const dpSockets = (lab: Lab): string[] => ['--dp', dpSocket(lab), '--notify', notifySocket(lab)];
 
-const podwall = (part: 'dp' | 'controller' | 'agent', options: readonly string[]): Command => [
+export const podwall = (part: 'dp' | 'controller' | 'agent', options: readonly string[]): Command => [
   process.execPath,
   join(ROOT, part, 'main.ts'),
   ...options,
 ];
 
-async function startEtcd(lab: Lab): Promise<LabProcess> {
+export async function startEtcd(lab: Lab): Promise<LabProcess> {
   const etcd = await lab.start('etcd', lab.node, [
     'etcd',
     ...['--data-dir', lab.file('etcd')],
