@@ -249,8 +249,8 @@ describe('where the user wants it otherwise', options, () => {
       await waitFor('the report to say so', says, { timeoutMs: TIMEOUT_MS });
       await scene.pods.remove(pod);
       await waitFor('its report to go', async () => !(await hasReport(scene, pod)) || undefined, {
-      timeoutMs: TIMEOUT_MS,
-    });
+        timeoutMs: TIMEOUT_MS,
+      });
     },
   );
 });
