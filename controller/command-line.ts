@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { METRICS_OPTION, type MetricsAddress, parseMetricsAddress } from '@podwall/metrics/address.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import manifest from './package.json' with { type: 'json' };
 
@@ -20,6 +21,8 @@ on the nodes are to enforce, and writes what they report to each rule's status. 
                      writes reports, and nothing else
   --source SOURCE    kubernetes, or a folder of *.yaml and *.yml: NetworkRule, ClusterNetworkRule,
                      NetworkPolicy, Pod, Namespace, Node
+  --metrics WHERE    serve metrics for Prometheus, /healthz and /readyz over HTTP; WHERE is a port of 127.0.0.1, or
+                     ADDRESS:PORT; not served unless told
   --log-level LEVEL  ${LOG_LEVELS.join(', ')}; info unless told
   --version          print the version
   --help             print this
@@ -54,6 +57,7 @@ export type Options = {
   readonly etcdTls: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
   readonly grantsAccess: boolean;
   readonly source: FolderOptions | KubernetesOptions;
+  readonly metrics: MetricsAddress | undefined;
   readonly logLevel: LogLevel;
 };
 
@@ -80,6 +84,7 @@ export function readOptions(args: readonly string[]): Options | { readonly text:
     etcdTls: readTls(etcd, flags['etcd-ca'], flags['etcd-cert'], flags['etcd-key']),
     grantsAccess: readGrant(etcd, flags['etcd-grant']),
     source: readSource(flags),
+    metrics: readMetrics(flags.metrics),
     logLevel: level,
   };
 }
@@ -97,6 +102,12 @@ function readSource(flags: Flags): Options['source'] {
     throw new UsageError('--status-dir is for a folder only (one of this name as ./kubernetes): leave it out');
   }
   return { kind: 'kubernetes', kubeconfig, namespace: namespace || NAMESPACE, identity: identity || hostname() };
+}
+
+function readMetrics(text: string | undefined): MetricsAddress | undefined {
+  const address = text === undefined ? undefined : parseMetricsAddress(text);
+  if (text !== undefined && !address) throw new UsageError(`--metrics ${text} is no address: give ${METRICS_OPTION}`);
+  return address;
 }
 
 function readTls(etcd: string, ca?: string, cert?: string, key?: string): Options['etcdTls'] {
@@ -130,6 +141,7 @@ function readFlags(args: readonly string[]) {
         kubeconfig: { type: 'string' },
         namespace: { type: 'string' },
         identity: { type: 'string' },
+        metrics: { type: 'string' },
         'log-level': { type: 'string', default: 'info' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MetricsError } from '@podwall/metrics/errors.ts';
 import { ROOT } from './api/keyspace.ts';
 import { type FolderOptions, type Options, readOptions, UsageError, VERSION } from './command-line.ts';
 import { Mirror } from './etcd/mirror.ts';
@@ -10,6 +11,7 @@ import type { EtcdOptions } from './etcd/session.ts';
 import { type Logger, openLog } from './log.ts';
 import { Reconciler } from './reconcile.ts';
 import { type Run, untilStopped } from './run.ts';
+import { serveMetrics } from './serve-metrics.ts';
 import { FolderSource } from './sources/folder/folder-source.ts';
 import { StatusFiles } from './status/status-files.ts';
 
@@ -20,16 +22,23 @@ const SHUTDOWN_MS = 1500;
 async function run(options: Options, log: Logger, stop: AbortSignal): Promise<void> {
   const { etcd, source } = options;
   log.info({ version: VERSION, etcd, source }, 'started');
-  const run = { etcd: etcdOptions(options), log, stop };
+  const run = { etcd: etcdOptions(options), metrics: options.metrics, log, stop };
   if (source.kind === 'folder') return followFolder(source, run);
   // Loaded only here: what speaks to the API server takes half of a second.
   const { followKubernetes } = await import('./kubernetes/follow.ts');
   return followKubernetes(source, run);
 }
 
-async function followFolder({ folder, statusFolder }: FolderOptions, { etcd, log, stop }: Run): Promise<void> {
+async function followFolder({ folder, statusFolder }: FolderOptions, { etcd, metrics, log, stop }: Run): Promise<void> {
   for (const path of new Set([folder, statusFolder])) await requireFolder(path);
   await using statusFiles = await StatusFiles.open(statusFolder, log);
+  const state = () => ({
+    ...reconciler.picture,
+    etcd: { isConnected: mirror.isConnected, ...mirror.counts },
+    statusWrites: statusFiles.count,
+    eventsDropped: 0, // there are none
+  });
+  await using _metrics = await serveMetrics(metrics, state, log);
   await using mirror = new Mirror(etcd, ROOT, log, (keys) => reconciler.etcdChanged(keys));
   await using reconciler = new Reconciler(mirror, statusFiles, log);
   await using _source = new FolderSource(folder, log, (declared) => reconciler.declare(declared));
@@ -81,7 +90,9 @@ async function main(): Promise<number> {
       process.stderr.write(`podwall-controller: ${error.message}\npodwall-controller --help lists the options\n`);
       return EXIT.usage;
     }
-    process.stderr.write(`podwall-controller: ${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
+    const isForeseen = error instanceof MetricsError;
+    const text = error instanceof Error ? (isForeseen ? error.message : (error.stack ?? error.message)) : error;
+    process.stderr.write(`podwall-controller: ${text}\n`);
     return EXIT.failed;
   }
 }

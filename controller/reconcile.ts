@@ -7,6 +7,7 @@ import { countGenerations, type Generation } from './compile/generations.ts';
 import { takeInventory } from './compile/inventory.ts';
 import type { Mirror } from './etcd/mirror.ts';
 import type { Logger } from './log.ts';
+import type { Picture } from './metrics.ts';
 import { Publisher } from './publish/publisher.ts';
 import { type News, ReportBook } from './reports/report-book.ts';
 import type { Declared } from './sources/declared.ts';
@@ -53,6 +54,18 @@ export class Reconciler implements AsyncDisposable {
     this.#isActing = isActing;
     this.#mustCompile = true;
     this.#wake();
+  }
+
+  /** For metrics. */
+  get picture(): Picture {
+    return {
+      declared: this.#declared,
+      isActing: this.#isActing,
+      compiled: this.#compiled,
+      generations: this.#generations,
+      reports: this.#reports,
+      statuses: this.#board.statuses,
+    };
   }
 
   /** For the mirror: what changed in etcd, or that it was listed anew. */

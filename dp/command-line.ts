@@ -1,5 +1,6 @@
 // What the command line of podwall-dp says.
 import { parseArgs } from 'node:util';
+import { METRICS_OPTION, type MetricsAddress, parseMetricsAddress } from '@podwall/metrics/address.ts';
 import type { Options } from './dp.ts';
 import { ATTACHMENTS } from './kernel/attachment.ts';
 import { FLOWS } from './kernel/datapath.ts';
@@ -17,6 +18,8 @@ Enforces the policies that an agent sends, in the kernel. What it has put in for
   --attach KIND       how programs sit on interfaces: tcx, clsact, or auto (default): tcx where the kernel has it
   --flows N           how many connections the kernel keeps, ${FLOWS.least} to ${FLOWS.most} (default ${FLOWS.usual}); of more,
                       those idle longest are forgotten. A million take 169 MiB of memory
+  --metrics WHERE     serve metrics for Prometheus, /healthz and /readyz over HTTP; WHERE is a port of 127.0.0.1, or
+                      ADDRESS:PORT. Not served unless told; takes 8 MiB of memory more
   --detach            take everything off that a dp with this --pin left in force, and exit
   -h, --help          this text
   -V, --version       the version
@@ -32,6 +35,7 @@ export type CommandLine = {
   readonly action: 'help' | 'version' | 'detach' | 'run';
   readonly options: Options;
   readonly categories: ReadonlySet<Category>;
+  readonly metrics: MetricsAddress | undefined;
 };
 
 /** Throws UsageError, or the platform's own TypeError, for what can't be read. */
@@ -46,6 +50,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
       pin: { type: 'string', default: '/sys/fs/bpf/podwall' },
       attach: { type: 'string', default: 'auto' },
       flows: { type: 'string', default: String(FLOWS.usual) },
+      metrics: { type: 'string' },
       detach: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
       version: { type: 'boolean', short: 'V', default: false },
@@ -63,6 +68,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
       isStandalone: standalone,
     },
     categories: parseCategories(values.debug),
+    metrics: metricsAddress(values.metrics),
   };
 }
 
@@ -70,6 +76,12 @@ function attachment(text: string): Options['attach'] {
   const kind = ATTACHMENTS.find((known) => known === text);
   if (!kind) throw new UsageError(`--attach ${text}: use ${ATTACHMENTS.join(', ')}`);
   return kind;
+}
+
+function metricsAddress(text: string | undefined): MetricsAddress | undefined {
+  const address = text === undefined ? undefined : parseMetricsAddress(text);
+  if (text === undefined || address) return address;
+  throw new UsageError(`--metrics ${text}: use ${METRICS_OPTION}`);
 }
 
 function flowCount(text: string): number {

@@ -7,6 +7,7 @@ import { Datapath } from './kernel/datapath.ts';
 import { KernelError, RingBuffer } from './kernel/libbpf.ts';
 import { tooMany } from './limits.ts';
 import type { Category, Log } from './log.ts';
+import type { DpState } from './metrics.ts';
 import { Engine } from './policy/commands.ts';
 import { dump } from './policy/dump.ts';
 import { warmUp } from './policy/warm-up.ts';
@@ -115,6 +116,22 @@ export class Dp implements Disposable {
 
   dump(): string {
     return dump(this.#engine, this.#datapath.room(), this.#losses.inKernel());
+  }
+
+  /** For metrics. */
+  state(): DpState {
+    const { workloads, names, policing } = this.#engine;
+    return {
+      workloads: workloads.all(),
+      isEnforcing: !workloads.isDisabled,
+      names: names.size,
+      counter: (index) => Number(this.#datapath.counter(index)),
+      queued: policing,
+      flows: this.#datapath.flowCount,
+      flowRoom: this.#datapath.room().flows,
+      policyRoom: this.#datapath.policyRoom() - 1,
+      reports: { given: this.#notifier?.given ?? 0, waiting: this.#notifier?.waiting ?? 0, lost: this.#losses.reports },
+    };
   }
 
   #take({ data, bytes, sender }: Command): void {

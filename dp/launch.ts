@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { flushCompileCache, getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** Room for young objects in MiB: more is faster than this only where garbage is never collected. `gc` is for release.ts. */
 const FLAGS = ['--max-semi-space-size=4', '--expose-gc'] as const;
@@ -17,12 +19,13 @@ export function relaunch(): void {
   if (missing.length > 0 || !hasCache) execute(missing, cache);
 }
 
-/** Once all is loaded: where it was not compiled before, starts over with what is compiled now. */
-export function keepCompiled(): void {
+/** Once all is loaded, with what serves metrics if told: where it was not compiled before, starts over with what is compiled now. */
+export function keepCompiled(isMeasured: boolean): void {
   const directory = getCompileCacheDir();
   if (directory === undefined) return;
-  const sources = fingerprint();
-  const mark = `${directory}/podwall-dp`;
+  const own = import.meta.dirname;
+  const sources = fingerprint(isMeasured ? [own, metricsFolder()] : [own]);
+  const mark = `${directory}/podwall-dp${isMeasured ? '-metrics' : ''}`;
   try {
     if (readFileSync(mark, { encoding: 'utf8', flag: 'a+' }) === sources) return;
     flushCompileCache();
@@ -53,15 +56,19 @@ function cacheDirectory(): string | undefined {
   }
 }
 
-/** Of dp's own sources: compiled code of others is no use. */
-function fingerprint(): string {
-  const files = readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.ts'),
+const metricsFolder = (): string => dirname(fileURLToPath(import.meta.resolve('@podwall/metrics/server.ts')));
+
+/** Of the sources in these folders: compiled code of others is no use. */
+function fingerprint(folders: readonly string[]): string {
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => `${folder}/${name}`),
   );
   const hash = createHash('sha256');
-  for (const name of files.sort()) {
-    const { mtimeMs, size } = statSync(`${import.meta.dirname}/${name}`);
-    hash.update(`${import.meta.dirname}/${name} ${mtimeMs} ${size}\n`);
+  for (const path of files.sort()) {
+    const { mtimeMs, size } = statSync(path);
+    hash.update(`${path} ${mtimeMs} ${size}\n`);
   }
   return hash.digest('hex');
 }

@@ -37,6 +37,7 @@ describe('the command line', { concurrency: true }, () => {
       '--notify',
       '--pin',
       '--flows',
+      '--metrics',
       '--detach',
       '--help',
       '--version',
@@ -59,6 +60,7 @@ describe('the command line', { concurrency: true }, () => {
     [['--flows', '4095'], /--flows 4095: use a number from 4096 to 16777216/],
     [['--flows', '16777217'], /--flows 16777217: use a number/],
     [['--flows', '1e6'], /--flows 1e6: use a number/],
+    [['--metrics', 'localhost:9472'], /--metrics localhost:9472: use a port, as 9470/],
   ];
   for (const [options, message] of mistakes)
     it(`is refused with 2 and a word on what is wrong: ${options.join(' ')}`, async () => {

@@ -4,5 +4,7 @@ import { keepCompiled, relaunch } from './launch.ts';
 
 relaunch();
 const { start } = await import('./start.ts');
-keepCompiled();
+const isMeasured = process.argv.some((word) => word.startsWith('--metrics'));
+if (isMeasured) await import('./serve-metrics.ts'); // compiled with the rest
+keepCompiled(isMeasured);
 process.exitCode = await start(process.argv.slice(2));

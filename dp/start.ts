@@ -1,5 +1,6 @@
 // What podwall-dp does, by its command line.
 import { existsSync, readFileSync } from 'node:fs';
+import { MetricsError } from '@podwall/metrics/errors.ts';
 import { type CommandLine, HELP, readCommandLine, UsageError } from './command-line.ts';
 import { Dp } from './dp.ts';
 import { detachAll } from './kernel/attachment.ts';
@@ -12,10 +13,13 @@ import { detachPorts } from './ports/detach-ports.ts';
 
 const USAGE = 2;
 
+type ServeMetrics = typeof import('./serve-metrics.ts').serveMetrics;
+
 const version = (): string => JSON.parse(readFileSync(`${import.meta.dirname}/package.json`, 'utf8')).version;
 
-async function run({ options, categories }: CommandLine): Promise<void> {
+async function run({ options, categories, metrics }: CommandLine): Promise<void> {
   const log = createLog(categories);
+  await using _metrics = metrics && (await serve(metrics, () => dp, log));
   using dp = new Dp(options, log);
   process.on('SIGUSR1', () => process.stdout.write(`${dp.dump()}\n`));
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
@@ -24,6 +28,12 @@ async function run({ options, categories }: CommandLine): Promise<void> {
       dp[Symbol.dispose]();
     });
   await dp.run();
+}
+
+/** Loaded only where it is asked for: it takes memory. */
+async function serve(...of: Parameters<ServeMetrics>): ReturnType<ServeMetrics> {
+  const { serveMetrics } = await import('./serve-metrics.ts');
+  return serveMetrics(...of);
 }
 
 /** Taking the pins away ends the programs on every interface, and with them the tables. */
@@ -52,7 +62,7 @@ export async function start(args: readonly string[]): Promise<number> {
     await carryOut(args);
     return 0;
   } catch (error) {
-    const isOwn = [PinError, SocketError, LoadError, KernelError].some((kind) => error instanceof kind);
+    const isOwn = [PinError, SocketError, LoadError, KernelError, MetricsError].some((kind) => error instanceof kind);
     if (!isUsage(error) && !isOwn) throw error;
     process.stderr.write(`podwall-dp: ${error instanceof Error ? error.message : error}\n`);
     if (isUsage(error)) process.stderr.write('podwall-dp --help lists the options\n');

@@ -29,6 +29,9 @@ export class Mirror implements AsyncDisposable {
   #session: EtcdSession | undefined;
   #claim: Claim | undefined;
   #claimedIn: EtcdSession | undefined;
+  #connections = 0;
+  #puts = 0;
+  #deletions = 0;
 
   /** `changed` is called with the keys whose values are other than before, once at each (re)connection also with none. */
   constructor(etcd: EtcdOptions, prefix: string, log: Logger, changed: (keys: readonly string[]) => void) {
@@ -46,6 +49,12 @@ export class Mirror implements AsyncDisposable {
 
   get isConnected(): boolean {
     return this.#session !== undefined;
+  }
+
+  /** For metrics: how often etcd was found again, the keys that it holds, and those that were written, one a key. */
+  get counts() {
+    const reconnects = Math.max(0, this.#connections - 1);
+    return { reconnects, keys: this.#entries.size, puts: this.#puts, deletions: this.#deletions };
   }
 
   /** From now on all writes are made under this claim, or, without one, whoever else writes. */
@@ -74,6 +83,8 @@ export class Mirror implements AsyncDisposable {
     for (const operation of operations) {
       this.#apply({ key: operation.key, value: operation.kind === 'put' ? operation.value : undefined, revision });
       if (operation.kind === 'delete') this.#deleted.set(operation.key, revision);
+      if (operation.kind === 'delete') this.#deletions += 1;
+      else this.#puts += 1;
     }
   }
 
@@ -113,6 +124,7 @@ export class Mirror implements AsyncDisposable {
     this.#entries = entries;
     this.#deleted.clear();
     this.#session = session;
+    this.#connections += 1;
     try {
       connected();
       this.#changed(differing(before, entries));

@@ -25,6 +25,7 @@ export class Events implements AsyncDisposable {
   readonly #told = new Map<string, Told>();
   #working: Promise<void> | undefined;
   #dropped = 0;
+  #allDropped = 0;
   #isClosed = false;
 
   /** `reporter`: which controller it is. */
@@ -34,10 +35,17 @@ export class Events implements AsyncDisposable {
     this.#reporter = reporter;
   }
 
+  /** How many were dropped since the start. */
+  get dropped(): number {
+    return this.#allDropped;
+  }
+
   announce(turn: Turn): void {
     if (this.#isClosed || turn.resource.uid === undefined) return;
-    if (this.#due.length >= MAX_DUE) this.#dropped++;
-    else this.#due.push(turn);
+    if (this.#due.length >= MAX_DUE) {
+      this.#dropped++;
+      this.#allDropped++;
+    } else this.#due.push(turn);
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
     });

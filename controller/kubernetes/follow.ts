@@ -6,6 +6,7 @@ import { claimOf } from '../etcd/leadership.ts';
 import { Mirror } from '../etcd/mirror.ts';
 import { Reconciler } from '../reconcile.ts';
 import { type Run, untilStopped } from '../run.ts';
+import { serveMetrics } from '../serve-metrics.ts';
 import { ApiServer } from './api-server.ts';
 import { Election } from './election.ts';
 import { Events } from './events.ts';
@@ -14,11 +15,18 @@ import { StatusPatches } from './status-patches.ts';
 
 const LEASE = 'podwall-controller';
 
-export async function followKubernetes(options: KubernetesOptions, { etcd, log, stop }: Run): Promise<void> {
+export async function followKubernetes(options: KubernetesOptions, { etcd, metrics, log, stop }: Run): Promise<void> {
   const { kubeconfig, namespace, identity } = options;
   const api = openApiServer(kubeconfig);
   const me = `${identity}_${randomUUID()}`;
-  // It is disposed of last: who writes no more gives the lease up.
+  const state = () => ({
+    ...reconciler.picture,
+    etcd: { isConnected: mirror.isConnected, ...mirror.counts },
+    statusWrites: patches.count,
+    eventsDropped: events.dropped,
+  });
+  await using _metrics = await serveMetrics(metrics, state, log);
+  // It is disposed of last of these: who writes no more gives the lease up.
   await using _election = new Election(api, { namespace, name: LEASE, me }, log, (term) => {
     mirror.claim = term === undefined ? undefined : claimOf({ holder: me, term });
     reconciler.isActing = term !== undefined;

@@ -39,6 +39,7 @@ export class StatusBoard {
   readonly #log: Logger;
   readonly #announce: (turn: Turn) => void;
   readonly #told = new Map<string, string>();
+  #statuses: readonly ResourceStatus[] = [];
 
   constructor(sink: StatusSink, log: Logger, announce: (turn: Turn) => void) {
     this.#sink = sink;
@@ -46,8 +47,14 @@ export class StatusBoard {
     this.#announce = announce;
   }
 
+  /** As shown last. */
+  get statuses(): readonly ResourceStatus[] {
+    return this.#statuses;
+  }
+
   show(situation: Situation): void {
     const statuses = statusesOf(situation, (id) => this.#sink.shown(id));
+    this.#statuses = statuses;
     for (const { id, status } of statuses) {
       const programmed = status.conditions.find(({ type }) => type === CONDITION.programmed);
       if (programmed) this.#tell(describe(id), programmed, status.workloads.desired);

@@ -26,6 +26,7 @@ export class StatusFiles implements StatusSink, AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
   #lastError = '';
+  #count = 0;
 
   private constructor(folder: string, log: Logger, written: Map<string, Written>) {
     this.#folder = folder;
@@ -44,6 +45,11 @@ export class StatusFiles implements StatusSink, AsyncDisposable {
       if (shown) written.set(name, { text, atMs: 0, shown });
     }
     return new StatusFiles(folder, log, written);
+  }
+
+  /** How many were written since the start. */
+  get count(): number {
+    return this.#count;
   }
 
   shown(id: ResourceId): Shown {
@@ -102,6 +108,7 @@ export class StatusFiles implements StatusSink, AsyncDisposable {
     await writeFile(temporary, text);
     await rename(temporary, join(this.#folder, file));
     this.#written.set(file, { text, atMs: Date.now(), shown });
+    this.#count += 1;
   }
 
   async #remove(file: string): Promise<void> {

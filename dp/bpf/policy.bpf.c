@@ -35,13 +35,15 @@ struct {
 	__type(value, struct work);
 } scratch SEC(".maps");
 
-/* Counts a rule's hit where it decides on a flow for the first time, or turns what was decided. */
+/* Counts a rule's hit, and the verdict, where it decides on a flow for the first time, or turns what was decided. */
 static __always_inline void settle(const struct endpoint *endpoint, const struct flow *flow, __u8 before)
 {
 	__u8 now = flow->decision;
 
-	if (now != ACTION_NONE && before != now && is_policed(endpoint, flow->direction))
-		count_hit(endpoint->id, endpoint->revision, flow->rule_id);
+	if (now == ACTION_NONE || before == now || !is_policed(endpoint, flow->direction))
+		return;
+	count_hit(endpoint->id, endpoint->revision, flow->rule_id);
+	count(COUNTER_VERDICTS + now);
 }
 
 /* Whether the workload opened it from an address that is not its own; what a peer opened it may answer from any. */

@@ -19,6 +19,8 @@ export const NETNS_UNKNOWN = 2147483648;
 export const NAME_BYTES = 256;
 export const NAMES_PER_ADDRESS = 15;
 export const CAPTURED_BYTES = 64;
+export const ACTIONS = 5;
+export const REASONS = 8;
 export const FIRST_PORT = 2147483648;
 export const PATH_BYTES = 256;
 export const INTERFACE_BYTES = 16;
@@ -67,7 +69,9 @@ export const counter = {
   eventsLost: 0,
   hitsLost: 1,
   flowsLost: 2,
-  count: 3,
+  verdicts: 3,
+  drops: 8,
+  count: 16,
 } as const;
 
 export const seen = {

@@ -91,6 +91,7 @@ export class Datapath implements Disposable {
   readonly #attachment: Attachment;
   readonly watching: Watching;
   #isOpen = true;
+  #flowCount = 0;
   /** Of the command that is carried out. */
   readonly changes = new Changes();
   readonly endpoints: Table<EndpointKey, Endpoint>;
@@ -230,7 +231,18 @@ export class Datapath implements Disposable {
 
   /** Flows that had a packet in this tick or a later one. */
   flowsSince(tick: number): [FlowKey, Flow][] {
-    return this.flows().entries((values, at) => values.getUint32(at + flow.offsets.lastSeen, true) >= tick);
+    let count = 0;
+    const found = this.flows().entries((values, at) => {
+      count += 1;
+      return values.getUint32(at + flow.offsets.lastSeen, true) >= tick;
+    });
+    this.#flowCount = count;
+    return found;
+  }
+
+  /** How many flows the table had when it was last walked. */
+  get flowCount(): number {
+    return this.#flowCount;
   }
 
   flows(): Table<FlowKey, Flow> {

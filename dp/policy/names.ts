@@ -156,6 +156,11 @@ export class Names {
   }
 
   /** Name or pattern → addresses, in order of name. */
+  /** How many names are known. */
+  get size(): number {
+    return this.#ids.size;
+  }
+
   list(): [name: string, id: number, addresses: string[]][] {
     return [...this.#ids]
       .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -73,6 +73,9 @@ type Judge = { readonly classify: (connection: Connection) => Decision; readonly
 
 export class QueuePolicing {
   readonly flows = new QueueFlows();
+  /** Decisions on connections by action, and dropped packets by reason, since dp started; as `counters` of the kernel programs. */
+  readonly verdicts = new Map<number, number>();
+  readonly drops = new Map<number, number>();
   readonly #fragments = new FragmentVerdicts();
   readonly #around: Surroundings;
   readonly #judges = new WeakMap<KeptPolicy, Judge>();
@@ -116,6 +119,7 @@ export class QueuePolicing {
     const action = passed ? ACTION.violate : ACTION.deny;
     const cause = { reason, action, count, ruleId: 0, flowDirection: direction, application: 0, passed };
     if (count > 0) this.#around.report(queued, packet, workload, cause);
+    if (!passed) increase(this.drops, reason);
     return passed;
   }
 
@@ -238,10 +242,11 @@ export class QueuePolicing {
     return judge;
   }
 
-  /** Counts a rule's hit where it decides on a flow for the first time, or turns what was decided. */
+  /** Counts a rule's hit, and the verdict, where it decides on a flow for the first time, or turns what was decided. */
   #settle(state: Endpoint, flow: QueueFlow, before: number): void {
-    if (flow.action !== ACTION.none && before !== flow.action && isPoliced(state, flow.direction))
-      this.#around.countHit(state, flow.ruleId);
+    if (flow.action === ACTION.none || before === flow.action || !isPoliced(state, flow.direction)) return;
+    this.#around.countHit(state, flow.ruleId);
+    increase(this.verdicts, flow.action);
   }
 
   #deny(queued: Queued, packet: Packet, workload: Workload, flow: QueueFlow): boolean {
@@ -249,6 +254,7 @@ export class QueuePolicing {
     const known = this.flows.denial(flow.ends);
     const { epoch, action, ruleId, isUnidentified, application, direction } = flow;
     this.#around.countDrop(workload.state, REASON.policy);
+    increase(this.drops, REASON.policy);
     if (known?.ruleId !== ruleId || known.direction !== direction) {
       const first: QueueDenial = {
         epoch,
@@ -289,6 +295,10 @@ export class QueuePolicing {
     });
   }
 }
+
+const increase = (counts: Map<number, number>, of: number): void => {
+  counts.set(of, (counts.get(of) ?? 0) + 1);
+};
 
 const ETHERNET_BYTES = 14;
 /** From an Ethernet header on, as all reports count. */

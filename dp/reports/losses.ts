@@ -10,6 +10,7 @@ export class Losses {
   readonly #datapath: Datapath;
   #told: KernelLosses;
   #reports = 0;
+  #allReports = 0;
 
   constructor(datapath: Datapath) {
     this.#datapath = datapath;
@@ -27,6 +28,12 @@ export class Losses {
   /** Reports that dp itself could not send. */
   add(reports: number): void {
     this.#reports += reports;
+    this.#allReports += reports;
+  }
+
+  /** Of reports that dp itself could not send, all since it started. */
+  get reports(): number {
+    return this.#allReports;
   }
 
   /** What was lost since the last call, an ERROR report each; `seconds`: how long that is, `reports`: how many it says were lost. */

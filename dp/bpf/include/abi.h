@@ -33,6 +33,7 @@
 
 /* The reference's 5.3. NONE is no decision. */
 enum action { ACTION_NONE, ACTION_OPEN, ACTION_DENY, ACTION_LEARN, ACTION_VIOLATE };
+#define ACTIONS 5
 
 /* Who sends: EGRESS is from the workload, INGRESS to it. A bit each in the reference's dir. */
 enum direction { DIRECTION_EGRESS, DIRECTION_INGRESS };
@@ -64,14 +65,19 @@ enum reason {
 	REASON_STRAY_ICMP_ERROR,
 	REASON_SPOOFED_ADDRESS,
 };
+#define REASONS 8
 
-/* What the programs count about themselves; index of `counters`. */
+/* What the programs count about themselves, and over all workloads, also those that are gone; index of `counters`. */
 enum counter {
 	COUNTER_EVENTS_LOST,	/* the ring buffer was full */
 	COUNTER_HITS_LOST,	/* the table of hits was full */
 	COUNTER_FLOWS_LOST,	/* the flow table refused an entry */
-	COUNTER_COUNT,
+	COUNTER_VERDICTS,	/* first of ACTIONS: decisions on connections, by enum action */
+	COUNTER_DROPS = COUNTER_VERDICTS + ACTIONS,	/* first of REASONS: packets, by enum reason */
+	COUNTER_COUNT = COUNTER_DROPS + REASONS,
 };
+
+_Static_assert(ACTIONS == ACTION_VIOLATE + 1 && REASONS == REASON_SPOOFED_ADDRESS + 1, "counters have all of them");
 
 /* IPv4 is ::ffff:a.b.c.d; each half in host order, so that they compare. */
 struct address {

@@ -11,6 +11,12 @@
 #define PASS TC_ACT_UNSPEC	/* TCX_NEXT: programs after this one have their say */
 #define DROP TC_ACT_SHOT
 
+static __always_inline int drop(__u32 reason)
+{
+	count(COUNTER_DROPS + reason);
+	return DROP;
+}
+
 static __always_inline bool is_spoofing(__u32 reason)
 {
 	return reason == REASON_SPOOFED_MAC || reason == REASON_SPOOFED_ADDRESS;
@@ -37,7 +43,7 @@ static __noinline int refuse(struct __sk_buff *skb, const struct packet *packet,
 
 	if (due)
 		emit(skb, packet, &key, &cause);
-	return endpoint->tap ? PASS : DROP;
+	return endpoint->tap ? PASS : drop(reason);
 }
 
 static __always_inline void report_flow(struct __sk_buff *skb, const struct packet *packet,
@@ -78,7 +84,7 @@ static __noinline int deny(struct __sk_buff *skb, const struct packet *packet, c
 	if (!denial || denial->rule_id != flow->rule_id || denial->direction != flow->direction) {
 		bpf_map_update_elem(&denials, key, &first, BPF_ANY);
 		report_flow(skb, packet, endpoint, key, flow, direction, 1);
-		return DROP;
+		return drop(REASON_POLICY);
 	}
 	*(volatile __u64 *)&denial->decision = flow->decision;
 	denial->application = flow->application;
@@ -90,5 +96,5 @@ static __noinline int deny(struct __sk_buff *skb, const struct packet *packet, c
 	} else {
 		__sync_fetch_and_add(&denial->unreported, 1);
 	}
-	return DROP;
+	return drop(REASON_POLICY);
 }
