@@ -1,41 +1,20 @@
 // Commands that a dp refuses: it says what is wrong, and the policy in force stays.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { rule } from './bpf/rules.ts';
-import type { Agent } from './lab/agent.ts';
 import { ADD_MAC, CONTROL_RULES, policy } from './lab/commands.ts';
-import type { DpProcess } from './lab/dp-process.ts';
-import { Lab, WORKLOAD } from './lab/lab.ts';
+import { WORKLOAD } from './lab/lab.ts';
 import { sendLarge } from './lab/large.ts';
-import type { Traffic } from './lab/traffic.ts';
+import { AS_RULES, policed, RULES } from './lab/policed.ts';
 import { COMMAND_NAMES, type CommandName } from './protocol/commands.ts';
 import { ERROR_CODE, NO_MAC } from './protocol/reports.ts';
 
 const { mac: MAC, iface } = WORKLOAD;
-const lab = new Lab();
-after(() => lab[Symbol.asyncDispose]());
-
-/** Out to 7001, in to 7002, and what the lab itself needs. */
-const RULES = [
-  ...CONTROL_RULES,
-  rule({ id: 1001, ports: 'udp/7001' }),
-  rule({ id: 1002, ports: 'udp/7002', direction: 'ingress' }),
-];
-
-let dp: DpProcess;
-let agent: Agent;
-let client: Agent;
-let traffic: Traffic;
-before(async () => {
-  dp = await lab.start('-d', 'error,policy');
-  agent = lab.agent();
-  client = lab.client();
-  traffic = await lab.traffic();
+const on = policed(['-d', 'error,policy'], async (client) => {
   await client.send(ADD_MAC);
   await client.ask(policy(RULES), 'policyRealized');
 });
-
-const AS_RULES = [true, false, false, true];
+const { lab } = on;
 
 describe('a policy in force survives', () => {
   const bad = (change: object) => policy([...CONTROL_RULES, { ...rule({ id: 3 }), ...change }]);
@@ -103,18 +82,18 @@ describe('a policy in force survives', () => {
   ];
   for (const [says, message, code, text] of cases)
     it(says, async () => {
-      const error = await client.ask(message, 'error');
+      const error = await on.client.ask(message, 'error');
       assert.equal(error.code, code, error.text);
       assert.match(error.text, text);
-      await dp.said(JSON.stringify(error.text));
+      await on.dp.said(JSON.stringify(error.text));
     });
   it('START without END, whatever comes between', async () => {
-    await client.send(policy([...CONTROL_RULES], { flag: 1 }));
-    await client.ask(policy([...CONTROL_RULES], { flag: 2, defact: 1 }), 'error');
-    await client.settled();
+    await on.client.send(policy([...CONTROL_RULES], { flag: 1 }));
+    await on.client.ask(policy([...CONTROL_RULES], { flag: 2, defact: 1 }), 'error');
+    await on.client.settled();
   });
   it('all of these', async () => {
-    assert.deepEqual(await traffic.verdicts(), AS_RULES);
+    assert.deepEqual(await on.traffic.verdicts(), AS_RULES);
   });
 });
 
@@ -125,7 +104,7 @@ describe('a command that is not supported yet', () => {
   };
   for (const [name, body] of Object.entries(bodies))
     it(`is answered so: ${name}`, async () => {
-      const error = await client.ask({ [name]: body }, 'error');
+      const error = await on.client.ask({ [name]: body }, 'error');
       const number = COMMAND_NAMES.indexOf(name as CommandName) + 1; // the keys of bodies
       assert.deepEqual(
         [error.code, error.command, error.text],
@@ -136,14 +115,14 @@ describe('a command that is not supported yet', () => {
 
 describe('the datagram', () => {
   it('of several commands is carried out in order, past the ones that are refused', async () => {
-    await client.send({
+    await on.client.send({
       ctrl_keep_alive: { seq_num: 1 },
       ctrl_nonsense: {},
       ctrl_del_mac: { iface: 'lo', mac: MAC },
       ctrl_sys_conf: { xff_enabled: true },
     });
-    await client.settled();
-    const codes = client.received
+    await on.client.settled();
+    const codes = on.client.received
       .slice(-5, -1)
       .map(({ report }) => (report.kind === 'error' ? report.code : report.kind));
     assert.deepEqual(codes, ['keepAlive', ERROR_CODE.unknownCommand, ERROR_CODE.unknownMac, ERROR_CODE.notSupported]);
@@ -152,25 +131,25 @@ describe('the datagram', () => {
     const filler = Array.from({ length: 900 }, (_, i) => rule({ id: 2000 + i, peer: `10.9.${i >> 8}.${i & 255}` }));
     const text = JSON.stringify(policy([...RULES, ...filler]));
     sendLarge(lab.listen, text + ' '.repeat(250 * 1024 - text.length));
-    const { realized } = await agent.next('policyRealized', (report) => report.realized.rules > RULES.length);
+    const { realized } = await on.agent.next('policyRealized', (report) => report.realized.rules > RULES.length);
     assert.equal(realized.rules, RULES.length + filler.length);
-    assert.deepEqual(await traffic.verdicts(), AS_RULES);
+    assert.deepEqual(await on.traffic.verdicts(), AS_RULES);
   });
   it('of 256 KiB is taken, and one byte more is not', async () => {
     const text = '{"ctrl_keep_alive": {"seq_num": 1}}';
     sendLarge(lab.listen, text + ' '.repeat(256 * 1024 - text.length));
-    await agent.next('keepAlive');
+    await on.agent.next('keepAlive');
     sendLarge(lab.listen, text + ' '.repeat(256 * 1024 + 1 - text.length));
-    const { code, command, mac, text: words } = await agent.next('error');
+    const { code, command, mac, text: words } = await on.agent.next('error');
     assert.deepEqual([code, command, mac], [ERROR_CODE.tooLarge, 0, NO_MAC]);
     assert.equal(words, '262,145 bytes in a message; at most 262,144 fit: 1 too many; send policies in batches');
   });
   it('of 300 KiB is refused', async () => {
     sendLarge(lab.listen, Buffer.alloc(300 * 1024, '{'));
     assert.equal(
-      (await agent.next('error')).text,
+      (await on.agent.next('error')).text,
       '307,200 bytes in a message; at most 262,144 fit: 45,056 too many; send policies in batches',
     );
-    assert.deepEqual(await traffic.verdicts(), AS_RULES);
+    assert.deepEqual(await on.traffic.verdicts(), AS_RULES);
   });
 });

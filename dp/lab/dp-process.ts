@@ -18,8 +18,9 @@ export class DpProcess implements AsyncDisposable {
 
   /** `main`: the script that runs. */
   constructor({ host }: Place, options: readonly string[], main = MAIN) {
-    const command = [`--net=${host}`, '--', process.execPath, main, ...options];
-    this.#child = spawn('nsenter', command, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // It must not outlive this process, whatever ends that.
+    const command = ['--pdeathsig', 'KILL', 'nsenter', `--net=${host}`, '--', process.execPath, main, ...options];
+    this.#child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;
       this.#changes.happened();
@@ -56,7 +57,7 @@ export class DpProcess implements AsyncDisposable {
     return taken;
   }
 
-  /** nsenter becomes dp. */
+  /** setpriv becomes nsenter, and that dp. */
   get pid(): number | undefined {
     return this.#child.pid;
   }

@@ -7,6 +7,7 @@ import { Agent } from './agent.ts';
 import { DpProcess } from './dp-process.ts';
 import type { Place } from './end-process.ts';
 import { Exchange } from './exchange.ts';
+import { forget, removeAtEnd } from './leftovers.ts';
 import { TcpPair } from './tcp.ts';
 import { Traffic } from './traffic.ts';
 
@@ -37,6 +38,7 @@ export class Lab implements AsyncDisposable {
 
   /** Needs root, and the compiled kernel programs. */
   constructor() {
+    removeAtEnd(this);
     labs += 1;
     const name = `podwall-dptest-${process.pid}-${labs}`;
     this.directory = mkdtempSync(join(tmpdir(), `${name}-`));
@@ -161,6 +163,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    forget(this);
     await this.#stack[Symbol.asyncDispose]();
   }
 }
