@@ -5,6 +5,7 @@ import { DpConnection } from './dp/connection.ts';
 import { Enforcement } from './dp/enforcement.ts';
 import type { Resolver } from './fqdn/lookup.ts';
 import { NameResolver } from './fqdn/resolver.ts';
+import type { AgentState } from './metrics.ts';
 import { type Surroundings, Targets, type WorkloadTarget } from './policy/targets.ts';
 import { Reporter } from './reports/reporter.ts';
 import { Mirror, type Snapshot } from './store/mirror.ts';
@@ -95,6 +96,29 @@ export class Agent implements AsyncDisposable {
       (session) => mirror.follow(session),
       (session) => this.#reporter.follow(session),
     ]);
+  }
+
+  /** For metrics. */
+  state(): AgentState {
+    const { isConnected, reconnects, reportsLost } = this.#connection;
+    return {
+      workloads: [...this.#policed.values()].map((workload) => ({
+        workload,
+        enforced: this.#enforcement.stateOf(workload.target.mac),
+      })),
+      held: this.#awaited.size,
+      snapshot: this.#snapshot,
+      latency: this.#enforcement.latency.seconds,
+      names: this.#enforcement.fqdns().size,
+      threats: this.#reporter.threatTotals,
+      dp: { isConnected, reconnects, reportsLost },
+      etcd: {
+        isConnected: this.#store.isConnected,
+        reconnects: this.#store.reconnects,
+        writes: this.#reporter.writes,
+      },
+      problems: this.#reporter.problems.list().length,
+    };
   }
 
   /** What is in force stays in force. */

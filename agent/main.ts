@@ -2,16 +2,18 @@
 // The agent of one node: reads the command line, runs until it is told to end.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { MetricsError } from '@podwall/metrics/errors.ts';
 import { pino } from 'pino';
 import { Agent } from './agent.ts';
 import { DatagramError } from './dp/datagram.ts';
 import { type Run, readCommandLine, USAGE, UsageError } from './options.ts';
 import packageJson from './package.json' with { type: 'json' };
+import { serveMetrics } from './serve-metrics.ts';
 
 const EXIT = { failure: 1, usage: 2 } as const;
 const SHUTDOWN_MS = 2000;
 
-async function run({ etcdUrl, etcdTls, logLevel, ...rest }: Run): Promise<void> {
+async function run({ etcdUrl, etcdTls, metrics, logLevel, ...rest }: Run): Promise<void> {
   const log = pino({ level: logLevel, base: { node: rest.node } }, pino.destination({ sync: true }));
   const credentials = etcdTls && {
     rootCertificate: readFileSync(etcdTls.ca),
@@ -19,7 +21,8 @@ async function run({ etcdUrl, etcdTls, logLevel, ...rest }: Run): Promise<void> 
     ...(etcdTls.key !== undefined && { privateKey: readFileSync(etcdTls.key) }),
   };
   const ended = AbortSignal.any(['SIGTERM', 'SIGINT'].map(abortOn));
-  await using _ = new Agent({ ...rest, etcd: { url: etcdUrl, ...(credentials && { credentials }) } }, log);
+  await using _metrics = await serveMetrics(metrics, () => agent.state(), log);
+  await using agent = new Agent({ ...rest, etcd: { url: etcdUrl, ...(credentials && { credentials }) } }, log);
   log.info({ version: packageJson.version, pid: process.pid, etcd: etcdUrl }, 'agent started');
   if (!ended.aborted) await once(ended, 'abort');
   setTimeout(() => process.exit(EXIT.failure), SHUTDOWN_MS).unref();
@@ -41,7 +44,11 @@ try {
   if (error instanceof UsageError) {
     process.stderr.write(`podwall-agent: ${error.message}\npodwall-agent --help lists the options\n`);
     process.exitCode = EXIT.usage;
-  } else if (error instanceof DatagramError || (error instanceof Error && 'syscall' in error)) {
+  } else if (
+    error instanceof DatagramError ||
+    error instanceof MetricsError ||
+    (error instanceof Error && 'syscall' in error)
+  ) {
     process.stderr.write(`podwall-agent: ${error.message}\n`);
     process.exitCode = EXIT.failure;
   } else throw error;

@@ -1,6 +1,7 @@
 // The command line. Pure.
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
+import { METRICS_OPTION, type MetricsAddress, parseMetricsAddress } from '@podwall/metrics/address.ts';
 import type { WorkloadsFrom } from './agent.ts';
 
 export const USAGE = `podwall-agent: computes the policies of a node's workloads and has dp enforce them
@@ -22,6 +23,8 @@ usage: node agent/main.ts --node NAME --etcd URL --workloads SOURCE --resolver I
   --resolver IP[:PORT]    DNS server that domain names of rules are looked up at; an IPv6 address with a port in brackets
   --dp PATH               socket of dp (default /tmp/dp_listen.sock)
   --notify PATH           socket that dp reports to (default /tmp/ctrl_listen.sock)
+  --metrics WHERE         serve metrics for Prometheus, /healthz and /readyz over HTTP; WHERE is a port of 127.0.0.1, or
+                          ADDRESS:PORT; not served unless told
   --log-level LEVEL       trace, debug, info, warn, error or silent (default info)
   --help, --version
 `;
@@ -56,6 +59,7 @@ export type Run = {
   readonly resolver: { readonly address: string; readonly port: number };
   readonly dpPath: string;
   readonly notifyPath: string;
+  readonly metrics?: MetricsAddress;
   readonly logLevel: string;
 };
 export type CommandLine = { readonly kind: 'help' } | { readonly kind: 'version' } | Run;
@@ -74,6 +78,7 @@ const options = {
   resolver: { type: 'string' },
   dp: { type: 'string', default: '/tmp/dp_listen.sock' },
   notify: { type: 'string', default: '/tmp/ctrl_listen.sock' },
+  metrics: { type: 'string' },
   'log-level': { type: 'string', default: 'info' },
   help: { type: 'boolean', default: false },
   version: { type: 'boolean', default: false },
@@ -99,6 +104,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
     resolver: readResolver(required('resolver', values.resolver, RESOLVER)),
     dpPath: values.dp,
     notifyPath: values.notify,
+    ...(values.metrics !== undefined && { metrics: readMetrics(values.metrics) }),
     logLevel: values['log-level'],
   };
 }
@@ -115,6 +121,12 @@ function parse(args: readonly string[]) {
 function required(name: string, value: string | undefined, allowed: string): string {
   if (value === undefined || value === '') throw new UsageError(`--${name} is missing: give ${allowed}`);
   return value;
+}
+
+function readMetrics(text: string): MetricsAddress {
+  const address = parseMetricsAddress(text);
+  if (!address) throw new UsageError(`--metrics ${text} is no address: give ${METRICS_OPTION}`);
+  return address;
 }
 
 function readTls(ca?: string, cert?: string, key?: string): Run['etcdTls'] {

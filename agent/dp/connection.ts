@@ -50,6 +50,7 @@ export class DpConnection implements AsyncDisposable {
   readonly #done: Promise<void>;
   #link: Link | undefined;
   #isConnected = false;
+  #connections = 0;
   #keepAlives = 0;
 
   /** Throws DatagramError where the notify path can't be taken. */
@@ -63,6 +64,11 @@ export class DpConnection implements AsyncDisposable {
   /** dp has answered since the connection was made. */
   get isConnected(): boolean {
     return this.#isConnected;
+  }
+
+  /** How often dp was found again. */
+  get reconnects(): number {
+    return Math.max(0, this.#connections - 1);
   }
 
   get reportsLost(): number {
@@ -94,6 +100,7 @@ export class DpConnection implements AsyncDisposable {
       const link = await this.#connect();
       if (!link) return;
       this.#isConnected = true;
+      this.#connections += 1;
       log.info({ path: dpPath }, 'dp found');
       onConnected();
       const reason = await this.#untilEnded(link);

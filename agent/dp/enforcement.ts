@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { ComputedPolicy } from '../policy/policy.ts';
 import { command } from './batches.ts';
 import { type Answer, Confirmation } from './confirmation.ts';
+import { PolicyLatency } from './latency.ts';
 import { NameAddresses } from './names.ts';
 import { Revisions } from './revisions.ts';
 import { enforcementFor, registrationFor, type Steps, type Target, type Told } from './steps.ts';
@@ -43,6 +44,7 @@ type Workload = {
 
 export class Enforcement implements Disposable {
   readonly revisions = new Revisions();
+  readonly latency = new PolicyLatency();
   readonly #options: EnforcementOptions;
   readonly #names = new NameAddresses();
   readonly #workloads = new Map<string, Workload>();
@@ -155,6 +157,7 @@ export class Enforcement implements Disposable {
 
   #setTarget(mac: string, target: Target): void {
     const known = this.#workloads.get(mac);
+    if (known?.target !== target) this.latency.wanted(target, performance.now());
     // To dp, another interface is another workload, even with the same MAC.
     if (!known || endpointOf(known.target) !== endpointOf(target)) {
       if (known) this.#removed.set(endpointOf(known.target), known.target);
@@ -204,6 +207,7 @@ export class Enforcement implements Disposable {
       const steps = enforcementFor(workload.target, workload.told);
       if (steps.datagrams.length > 0) return [workload, steps];
       workload.isDue = false;
+      this.latency.forget(workload.target); // it was in force already
       this.#takeOver(workload);
     }
     clearTimeout(this.#retry);
@@ -242,7 +246,8 @@ export class Enforcement implements Disposable {
     workload.told = told;
   }
 
-  #settle(workload: Workload, { computed, name, mac }: Target, answer: Answer, ms: number): void {
+  #settle(workload: Workload, target: Target, answer: Answer, ms: number): void {
+    const { computed, name, mac } = target;
     if ('error' in answer) {
       workload.failures += 1;
       const waitMs = Math.min(FIRST_RETRY_MS * 2 ** (workload.failures - 1), MAX_RETRY_MS);
@@ -255,6 +260,7 @@ export class Enforcement implements Disposable {
       workload.failures = 0;
       delete workload.error;
       if (computed) workload.inForce = computed;
+      if (answer.epoch !== undefined) this.latency.confirmed(target, performance.now());
       if (computed && answer.epoch !== undefined) this.revisions.add(mac, { epoch: answer.epoch, computed });
       const rules = computed?.policy?.policy_rules.length ?? 0;
       this.#options.log.info(

@@ -14,6 +14,7 @@ import type { WorkloadTarget } from '../policy/targets.ts';
 import type { Entry, EtcdSession } from '../store/session.ts';
 import { HitTotals } from './hits.ts';
 import { Problems } from './problems.ts';
+import { ThreatTotals } from './threat-totals.ts';
 import { readThreat, ruleOfThreat, ThreatLists } from './threats.ts';
 import { ReportWriter } from './writer.ts';
 
@@ -23,6 +24,7 @@ export type DpState = { readonly isConnected: boolean; readonly reportsLost: num
 
 export class Reporter {
   readonly problems = new Problems();
+  readonly threatTotals = new ThreatTotals();
   readonly #node: string;
   readonly #log: Logger;
   readonly #enforcement: Enforcement;
@@ -41,6 +43,11 @@ export class Reporter {
     this.#writer = new ReportWriter(keys.nodeReportsPrefix(node), (entries) => this.#takeOver(entries));
     this.#timer = setInterval(() => this.writeAgent(), AGENT_REPORT_MS);
     this.writeAgent();
+  }
+
+  /** Keys that were written to etcd. */
+  get writes(): number {
+    return this.#writer.writes;
   }
 
   follow(session: EtcdSession): Promise<void> {
@@ -133,6 +140,7 @@ export class Reporter {
     const decided = computed && ruleOfThreat(log, computed);
     const context = { node: this.#node, workload: target?.name ?? log.mac, rule: decided?.rule };
     const threat = readThreat(log, context);
+    this.threatTotals.add(threat);
     const { time: at, node: _own, ...fields } = threat; // the log has its own time and node
     this.#log.warn({ at, ...fields, resource: decided?.uid }, 'threat');
     if (!decided) return; // no resource of this agent's is behind it

@@ -13,11 +13,17 @@ export class ReportWriter {
   #isTakenOver = false;
   #session: EtcdSession | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #writes = 0;
 
   /** `takeOver` is called once, before anything is written, with what an earlier run of this agent left. */
   constructor(prefix: string, takeOver: (entries: readonly Entry[]) => void) {
     this.#own = { key: prefix, isPrefix: true };
     this.#takeOver = takeOver;
+  }
+
+  /** How many keys were written or removed since the start. */
+  get writes(): number {
+    return this.#writes;
   }
 
   /** Undefined: the key goes. */
@@ -75,6 +81,7 @@ export class ReportWriter {
     try {
       if (text === undefined) await session.delete(key);
       else await session.put(key, text);
+      this.#writes += 1;
       if (session !== this.#session) return; // to the next one, all is written again
       report.written = text;
       if (text === undefined && report.text === undefined) this.#reports.delete(key);

@@ -17,6 +17,8 @@ export class Store implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   #session: EtcdSession | undefined;
+  /** Sessions in which etcd answered, that have ended. */
+  #ended = 0;
 
   constructor(options: EtcdOptions, log: Logger, users: readonly SessionUser[]) {
     this.#options = options;
@@ -28,6 +30,11 @@ export class Store implements AsyncDisposable {
   /** It answers: what is written to it arrives here. */
   get isConnected(): boolean {
     return this.#session?.history !== undefined;
+  }
+
+  /** How often etcd was found again. */
+  get reconnects(): number {
+    return Math.max(0, this.#ended + Number(this.isConnected) - 1);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -43,7 +50,10 @@ export class Store implements AsyncDisposable {
     while (!signal.aborted) {
       const reason = await this.#use();
       if (signal.aborted) return;
-      if (reason.wasConnected) retryMs = FIRST_RETRY_MS;
+      if (reason.wasConnected) {
+        retryMs = FIRST_RETRY_MS;
+        this.#ended += 1;
+      }
       if (reason.wasConnected || Date.now() >= nextReminderAt) {
         this.#log.warn({ etcd: this.#options.url, reason: reason.text }, 'etcd lost, what was known stays in force');
         nextReminderAt = Date.now() + REMINDER_MS;
