@@ -17,8 +17,12 @@ const daemonSet = (status: Partial<DaemonSet['status']>, containers = [DP, AGENT
 });
 
 describe('taking off', () => {
-  it('runs dp’s own container to detach, in place of agent and dp', () => {
-    const { spec } = takingOff(daemonSet({})) as { spec: { template: { spec: { [key: string]: object[] } } } }; // as written
+  it('runs dp’s own container to detach, without its probes, in place of agent and dp', () => {
+    const probe = { httpGet: { path: '/healthz', port: 'dp-metrics' } };
+    const probed = { ...DP, livenessProbe: probe, readinessProbe: probe, ports: [{ name: 'dp-metrics' }] };
+    const { spec } = takingOff(daemonSet({}, [probed, AGENT])) as {
+      spec: { template: { spec: { [key: string]: object[] } } };
+    }; // as written
     const { initContainers, containers } = spec.template.spec;
     assert.deepEqual(initContainers, [{ ...DP, name: 'detach', args: [...DP.args, '--detach'] }]);
     assert.equal(containers?.length, 1);

@@ -1,6 +1,13 @@
 // What becomes of the node's DaemonSet while Podwall is uninstalled. Pure.
 
-export type Container = { readonly name: string; readonly image: string; readonly args?: readonly string[] };
+export type Container = {
+  readonly name: string;
+  readonly image: string;
+  readonly args?: readonly string[];
+  readonly livenessProbe?: object;
+  readonly readinessProbe?: object;
+  readonly ports?: readonly object[];
+};
 
 /** The parts of an apps/v1 DaemonSet that matter here. */
 export type DaemonSet = {
@@ -24,7 +31,9 @@ export function takingOff({ spec }: DaemonSet): object {
   const { image } = dp;
   // Ready as long as it runs, which it does once the one before it has ended well.
   const waiting = { name: 'done', image, args: ['--eval', 'setInterval(() => undefined, 1e9)'] };
-  const detaching = { ...dp, name: 'detach', args: [...(dp.args ?? []), '--detach'] };
+  // What runs before the others may have no probes.
+  const { livenessProbe: _liveness, readinessProbe: _readiness, ports: _ports, ...rest } = dp;
+  const detaching = { ...rest, name: 'detach', args: [...(dp.args ?? []), '--detach'] };
   return {
     spec: {
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%' } },

@@ -31,6 +31,7 @@ describe('the chart', () => {
     [['etcd.external.url=http://etcd:2379'], /etcd\/external\/url/],
     [['dp.log=everything'], /dp\/log/],
     [['agent.resolver=dns.example'], /agent\/resolver/],
+    [['metrics.ports.dp=80'], /metrics\/ports\/dp/],
   ] as const;
   for (const [settings, says] of refused)
     it(`refuses ${settings.join()} and says where`, async () => {
@@ -45,6 +46,28 @@ describe('the chart', () => {
     const { stdout, stderr } = await render(...settings.flatMap((setting) => ['--set', setting]));
     assert.match(stdout, /--etcd=https:\/\/etcd\.example:2379/, stderr);
     assert.doesNotMatch(stdout, /StatefulSet|--etcd-grant/);
+  });
+});
+
+describe('the chart’s ServiceMonitor', () => {
+  const settings = [
+    '--set',
+    'metrics.serviceMonitor.enabled=true',
+    '--set',
+    'metrics.serviceMonitor.labels.release=prom',
+  ];
+
+  it('is there where it is asked for, with a Service for every port that serves metrics', async () => {
+    const { stdout } = await render(...settings, '--show-only', 'templates/metrics.yaml');
+    assert.match(stdout, /kind: ServiceMonitor\n[\s\S]* release: prom\n/);
+    const ports = [...stdout.matchAll(/- \{ port: (\S+), path: \/metrics/g)].map(([, port]) => port);
+    assert.deepEqual(ports, ['metrics', 'agent-metrics', 'dp-metrics']);
+    for (const port of ports)
+      assert.match(stdout, new RegExp(`- \\{ name: ${port}, port: \\d+, targetPort: ${port} \\}`));
+  });
+
+  it('is not there unless told, as a cluster may not know the kind', async () => {
+    assert.doesNotMatch((await render()).stdout, /monitoring\.coreos\.com/);
   });
 });
 
@@ -103,6 +126,22 @@ describe('what the chart installs', () => {
     const pods = await kube(['-n', SYSTEM, 'get', 'pods', '-o', 'jsonpath={range .items[*]}{.status.phase} {end}']);
     const nodes = await provider().nodes(cluster);
     assert.deepEqual(pods.trim().split(/\s+/), Array(nodes.length + 3).fill('Running'));
+  });
+
+  it('serves metrics and health on the address of each pod', async () => {
+    const address = 'jsonpath={range .items[*]}{.spec.nodeName} {.metadata.annotations} {.status.podIP}{"\\n"}{end}';
+    for (const [component, ports] of Object.entries({ controller: [9470], node: [9471, 9472] })) {
+      const of = ['-l', `app.kubernetes.io/component=${component}`, '-o', address];
+      const pods = (await kube(['-n', SYSTEM, 'get', 'pods', ...of])).trim().split('\n');
+      assert.equal(pods.length, 2);
+      for (const [on = '', annotations = '', ip = ''] of pods.map((line) => line.split(' ')))
+        for (const port of ports) {
+          assert.match(annotations, /"prometheus\.io\/scrape":"true"/);
+          const get = async (path: string) => (await onNode(on, 'curl', '-s', `http://${ip}:${port}${path}`)).stdout;
+          assert.equal(await get('/readyz'), 'ok\n', `${component} ${port} on ${on}`);
+          assert.match(await get('/metrics'), /^podwall_\w+ \d/m);
+        }
+    }
   });
 
   it('enforces a rule on a real pod', async () => {
@@ -169,7 +208,9 @@ describe('what the chart installs', () => {
   async function endOf(name: string, dp: DpContainer, volumes: readonly object[], add: readonly string[]) {
     const pins = `/sys/fs/bpf/${name}`;
     const securityContext = { ...dp.securityContext, capabilities: { drop: ['ALL'], add } };
-    const container = { ...dp, args: ['dp/main.ts', '--standalone', '-d', 'all', '--pin', pins], securityContext };
+    // Without its ports, which the DaemonSet's pod has on this node, and its probes of them.
+    const { ports: _ports, livenessProbe: _liveness, readinessProbe: _readiness, ...rest } = dp;
+    const container = { ...rest, args: ['dp/main.ts', '--standalone', '-d', 'all', '--pin', pins], securityContext };
     await apply([standalone(name, node, [container], volumes)]);
     const settled = async () => {
       const phase = await kube(['-n', SHOP, 'get', 'pod', name, '-o', 'jsonpath={.status.phase}']);
@@ -205,7 +246,12 @@ describe('what the chart installs', () => {
   });
 });
 
-type DpContainer = { readonly securityContext: object };
+type DpContainer = {
+  readonly securityContext: object;
+  readonly ports: readonly object[];
+  readonly livenessProbe: object;
+  readonly readinessProbe: object;
+};
 
 /** A pod with a DaemonSet's container, that is not started again. */
 const standalone = (name: string, node: string, containers: readonly object[], volumes: readonly object[]) => ({

@@ -35,22 +35,36 @@ export type Podwall = {
   readonly agent: LabProcess;
 };
 
-export type PodwallOptions = { readonly pods: readonly PodOnNode[]; readonly resolver: string };
+/** Of the node's loopback, where the three serve metrics. */
+export const METRICS_PORT = { controller: 9470, agent: 9471, dp: 9472 } as const;
+
+/** `isMeasured`: with metrics. */
+export type PodwallOptions = {
+  readonly pods: readonly PodOnNode[];
+  readonly resolver: string;
+  readonly isMeasured?: boolean;
+};
 
 /** Resolves once etcd answers; the others find each other. */
-export async function startPodwall(lab: Lab, { pods, resolver }: PodwallOptions): Promise<Podwall> {
+export async function startPodwall(lab: Lab, options: PodwallOptions): Promise<Podwall> {
+  const { pods, resolver, isMeasured = false } = options;
+  const metrics = (of: keyof typeof METRICS_PORT) => (isMeasured ? ['--metrics', String(METRICS_PORT[of])] : []);
   const rules = await RuleFolder.create(lab.file('rules'), lab.signal);
   const workloads = pods.map(({ netns, ...pod }) => ({ ...pod, netns: netns.path }));
   await writeFile(lab.file('workloads.yaml'), stringify(workloads));
-  const [etcd, dp] = await Promise.all([startEtcd(lab), startDp(lab)]);
+  const [etcd, dp] = await Promise.all([startEtcd(lab), startDp(lab, ['-d', 'ctrl,policy,error', ...metrics('dp')])]);
   const [controller, agent] = await Promise.all([
-    lab.start('controller', lab.node, podwall('controller', ['--etcd', ETCD_URL, '--source', rules.path])),
+    lab.start(
+      'controller',
+      lab.node,
+      podwall('controller', ['--etcd', ETCD_URL, '--source', rules.path, ...metrics('controller')]),
+    ),
     lab.start(
       'agent',
       lab.node,
       podwall('agent', [
         ...['--node', NODE, '--etcd', ETCD_URL, ...dpSockets(lab)],
-        ...['--workloads', `netns:${lab.file('workloads.yaml')}`, '--resolver', resolver],
+        ...['--workloads', `netns:${lab.file('workloads.yaml')}`, '--resolver', resolver, ...metrics('agent')],
       ]),
     ),
   ]);

@@ -23,6 +23,41 @@ image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
+{{- /* Of a container that serves metrics and health: `of` is its process, .root everything. Its pod's own address alone. */ -}}
+{{- define "podwall.metricsArg" -}}
+--metrics=$(POD_IP):{{ index .root.Values.metrics.ports .of }}
+{{- end }}
+{{- define "podwall.podIp" -}}
+- name: POD_IP
+  valueFrom: { fieldRef: { fieldPath: status.podIP } }
+{{- end }}
+{{- /* A port's name has 15 characters at most. */ -}}
+{{- define "podwall.metricsPort" -}}
+{{ eq . "controller" | ternary "metrics" (printf "%s-metrics" .) }}
+{{- end }}
+{{- define "podwall.health" -}}
+ports:
+  - { name: {{ include "podwall.metricsPort" .of }}, containerPort: {{ index .root.Values.metrics.ports .of }} }
+# Ended only where it answers nothing for a minute: what is in force goes on without it, and it may merely have much to do.
+livenessProbe:
+  httpGet: { path: /healthz, port: {{ include "podwall.metricsPort" .of }} }
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readyz, port: {{ include "podwall.metricsPort" .of }} }
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}
+{{- /* Without prometheus.io/port: each port that a container names is then a target, as a pod may have two that serve. */ -}}
+{{- define "podwall.scrape" -}}
+{{- if .Values.metrics.annotations -}}
+annotations:
+  prometheus.io/scrape: "true"
+  prometheus.io/path: /metrics
+{{- end }}
+{{- end }}
+
 {{- /* What etcd is reached at, and the Secrets with the certificates for it. */ -}}
 {{- define "podwall.etcdUrl" -}}
 {{- if .Values.etcd.enabled }}https://{{ include "podwall.name" . }}-etcd.{{ .Release.Namespace }}.svc:2379{{ else }}{{ .Values.etcd.external.url }}{{ end }}
