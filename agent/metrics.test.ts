@@ -88,6 +88,14 @@ describe('an agent with --metrics', { timeout: 120_000 }, () => {
       return scraped?.value(`podwall_agent_${name}`, labels) === value && scraped;
     });
 
+  /** Waits until the workload's report in etcd has this in it. */
+  const untilReported = (text: string): Promise<boolean> =>
+    until(async () => {
+      using session = new EtcdSession({ url: etcd.url });
+      const { entries } = await session.list({ key: keys.workloadReport(NODE, 'w1'), isPrefix: false });
+      return entries[0]?.text.includes(text);
+    });
+
   async function write(values: Record<string, object>): Promise<void> {
     using session = new EtcdSession({ url: etcd.url });
     for (const [key, value] of Object.entries(values)) await session.put(key, JSON.stringify(value));
@@ -153,11 +161,7 @@ describe('an agent with --metrics', { timeout: 120_000 }, () => {
     const second = await untilIs('policy_latency_seconds_count', 2);
     assert.equal(second.value('podwall_agent_generations_realized'), 1);
     await write({ [keys.rules('r1')]: resource(3, 3307) });
-    await until(async () => {
-      using session = new EtcdSession({ url: etcd.url });
-      const { entries } = await session.list({ key: keys.workloadReport(NODE, 'w1'), isPrefix: false });
-      return entries[0]?.text.includes('"r1":3');
-    });
+    await untilReported('"r1":3');
     const same = await scrape(at);
     assert.equal(same.value('podwall_agent_generations_realized'), 1);
     assert.equal(same.value('podwall_agent_policy_latency_seconds_count'), 2, 'dp had nothing to confirm');
@@ -200,7 +204,8 @@ describe('an agent with --metrics', { timeout: 120_000 }, () => {
     assert.equal(back.value('podwall_agent_dp_reconnects_total'), 1);
     await until(async () => peer.bodies('ctrl_cfg_policy').length > 0);
     await write({ [keys.rules('r1')]: resource(4, 3308) });
-    await untilIs('policy_latency_seconds_count', 3);
+    await untilReported('"r1":4');
+    assert.equal((await scrape(at)).value('podwall_agent_policy_latency_seconds_count'), 3);
   });
 
   it('needs its address for itself', () => {

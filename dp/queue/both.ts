@@ -1,7 +1,7 @@
 // For tests: a workload of which each packet goes to the kernel programs and to a queue's policing; they must say the same.
 import assert from 'node:assert/strict';
 import { type Harness, type Verdict, Workload } from '../bpf/harness.ts';
-import { direction as DIRECTION, type Endpoint } from '../kernel/abi.gen.ts';
+import { ACTIONS, counter as COUNTER, direction as DIRECTION, type Endpoint, REASONS } from '../kernel/abi.gen.ts';
 import type { Direction } from './flows.ts';
 import { type Cause, QueuePolicing, type Surroundings } from './policing.ts';
 
@@ -12,6 +12,8 @@ export class Both extends Workload {
   readonly #hits = new Map<string, bigint>();
   readonly #drops = new Map<number, bigint>();
   readonly #causes: Cause[] = [];
+  /** Of the kernel programs, which count for all workloads. */
+  readonly #countersBefore: readonly number[];
   packets = 0;
 
   /** A workload that no test has had yet. */
@@ -23,6 +25,7 @@ export class Both extends Workload {
   private constructor(harness: Harness, id: number, mac: string) {
     super(harness, id, mac);
     this.#policing = new QueuePolicing(this.#surroundings());
+    this.#countersBefore = this.#counters();
   }
 
   #surroundings(): Surroundings {
@@ -58,13 +61,26 @@ export class Both extends Workload {
     return kernel;
   }
 
-  /** That both have counted the same hits and drops, and reported the same kinds of threats. */
+  /** Verdicts by action and then drops by reason, as metrics have them. */
+  #counters(): number[] {
+    const indexes = Array.from({ length: ACTIONS + REASONS }, (_, i) => COUNTER.verdicts + i);
+    return indexes.map((index) => Number(this.harness.datapath.counter(index)));
+  }
+
+  /** That both have counted the same hits, drops and verdicts, and reported the same kinds of threats. No other workload may have had packets. */
   assertSameCounts(): void {
     const hits = this.harness.datapath.hits.entries().filter(([{ endpoint }]) => endpoint === this.id);
     const ofKernel = hits.map(([{ revision, ruleId }, { hits: n }]): [string, bigint] => [`${revision}/${ruleId}`, n]);
     assert.deepEqual(sorted(this.#hits), sorted(new Map(ofKernel)));
     for (const [reason, packets] of this.#drops)
       assert.equal(this.drops(reason), packets, `drops for reason ${reason}`);
+    const { verdicts, drops } = this.#policing;
+    const counted = [
+      ...Array.from({ length: ACTIONS }, (_, action) => verdicts.get(action) ?? 0),
+      ...Array.from({ length: REASONS }, (_, reason) => drops.get(reason) ?? 0),
+    ];
+    const ofPrograms = this.#counters().map((count, i) => count - (this.#countersBefore[i] ?? 0));
+    assert.deepEqual(counted, ofPrograms, 'verdicts and drops of metrics');
     assert.deepEqual(new Set(this.#causes.map(kindOf)), new Set(this.events().map(kindOf)));
   }
 }
