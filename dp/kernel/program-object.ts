@@ -124,6 +124,11 @@ function loadError(error: unknown, directory: string): unknown {
     return new LoadError(
       'the kernel refused to load the programs (EPERM): dp needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON',
     );
+  // As the verifier answers where it may not take pointers for numbers, or finds a fault of the programs.
+  if (error.code === 'EACCES')
+    return new LoadError(
+      'the kernel’s verifier refused the programs (EACCES): dp needs CAP_PERFMON; where it has that, this is a fault of dp',
+    );
   return new LoadError(
     `the kernel programs did not load (${error.code}) over the tables pinned in ${directory}; what is in force stays`,
   );
