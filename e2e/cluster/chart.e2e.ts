@@ -1,18 +1,13 @@
 // The Helm chart: what it refuses, and that what it installs enforces a rule on real pods.
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { mustRun, run } from '../lab/command.ts';
 import { poll, waitFor } from '../lab/wait.ts';
 import { helm } from './kubectl.ts';
-import { REPOSITORY } from './places.ts';
+import { CHART, conditionOf, install, PINS, RELEASE, remove, SYSTEM } from './release.ts';
 import { apply, cluster, inPod, kube, namespace, onNode, pod, provider, untilPhase } from './under-test.ts';
 
-const CHART = join(REPOSITORY, 'charts/podwall');
-const PINS = '/sys/fs/bpf/podwall';
-const SYSTEM = 'podwall-system';
 const SHOP = 'shop';
-const RELEASE = 'podwall';
 const INSTALL_TIMEOUT_MS = 180_000;
 const SETTLE_TIMEOUT_MS = 60_000;
 
@@ -92,7 +87,7 @@ describe('what the chart installs', () => {
       await waitFor(`${name} to answer`, async () => (await reaches(name)) || undefined, {
         timeoutMs: SETTLE_TIMEOUT_MS,
       });
-    await install([await workloadOn(node)]);
+    await install();
     await apply([ruleTo('allowed')]);
   });
 
@@ -107,15 +102,7 @@ describe('what the chart installs', () => {
     },
   });
 
-  after(async () => {
-    await run(helm(cluster, '-n', SYSTEM, 'uninstall', RELEASE, '--ignore-not-found'), {
-      timeoutMs: INSTALL_TIMEOUT_MS,
-    });
-    for (const each of await provider().nodes(cluster)) await onNode(each, 'rm', '-rf', PINS);
-    await kube(['delete', 'namespace', SYSTEM, SHOP, '--ignore-not-found'], { timeoutMs: INSTALL_TIMEOUT_MS });
-    const crds = ['networkrules.podwall.io', 'clusternetworkrules.podwall.io']; // Helm leaves them, and what they hold
-    await kube(['delete', 'crd', ...crds, '--ignore-not-found'], { timeoutMs: INSTALL_TIMEOUT_MS });
-  });
+  after(() => remove([SHOP]));
 
   const reaches = async (name: string): Promise<boolean> => {
     const url = `http://${ips.get(name)}:8080/hostname`;
@@ -151,9 +138,8 @@ describe('what the chart installs', () => {
   });
 
   it('says in the rule’s status that it is in force', async () => {
-    const programmed = 'jsonpath={.status.conditions[?(@.type=="Programmed")].status}';
-    const isTrue = async () =>
-      (await kube(['-n', SHOP, 'get', 'networkrule', 'client', '-o', programmed])) === 'True' || undefined;
+    const rule = { namespace: SHOP, name: 'client' };
+    const isTrue = async () => (await conditionOf(rule, 'Programmed'))?.status === 'True' || undefined;
     const said = await poll(isTrue, { timeoutMs: SETTLE_TIMEOUT_MS });
     assert.ok(said, await kube(['-n', SHOP, 'get', 'networkrule', 'client', '-o', 'yaml']));
   });
@@ -269,36 +255,3 @@ const standalone = (name: string, node: string, containers: readonly object[], v
     volumes: volumes.filter((volume) => !('secret' in volume)),
   },
 });
-
-/** The client, as the agent reads it from a file. */
-async function workloadOn(node: string): Promise<object> {
-  const of = (path: string) => kube(['-n', SHOP, 'get', 'pod', 'client', '-o', `jsonpath={${path}}`]);
-  const address = `inet ${await of('.status.podIP')}/`;
-  const search = `for ns in /var/run/netns/*; do nsenter --net=$ns ip -4 -o addr show | grep -q "${address}" && echo $ns; done`;
-  const netns = (await onNode(node, 'sh', '-c', search)).stdout.trim();
-  assert.match(netns, /^\/var\/run\/netns\/\S+$/, 'one network namespace has the client’s address');
-  return { namespace: SHOP, name: 'client', uid: await of('.metadata.uid'), netns, interface: 'eth0' };
-}
-
-/** With a file of workloads, until the agent asks the container runtime. */
-async function install(workloads: readonly object[]): Promise<void> {
-  const data = { 'workloads.yaml': JSON.stringify(workloads) };
-  const file = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace: SYSTEM, name: 'workloads' }, data };
-  await apply([namespace(SYSTEM), file]);
-  const values = {
-    image: { repository: 'localhost/podwall', tag: 'dev', pullPolicy: 'Never' },
-    agent: {
-      extraArgs: ['--workloads=netns:/workloads/workloads.yaml'],
-      extraVolumes: [{ name: 'workloads', configMap: { name: 'workloads' } }],
-      extraVolumeMounts: [{ name: 'workloads', mountPath: '/workloads' }],
-    },
-    ...(provider().name === 'local' && {
-      etcd: { image: { repository: 'localhost/etcd', tag: '1', pullPolicy: 'Never' } },
-    }),
-  };
-  const options = ['--namespace', SYSTEM, '--values', '-', '--wait', '--timeout', '150s'];
-  await mustRun(helm(cluster, 'install', RELEASE, CHART, ...options), {
-    timeoutMs: INSTALL_TIMEOUT_MS,
-    input: JSON.stringify(values),
-  });
-}

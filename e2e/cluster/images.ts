@@ -2,9 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, rename, rm, stat, symlink } from 'node:fs/promises';
+import { cp, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mustRun, type RunOptions } from '../lab/command.ts';
+import { makeDatabase } from '../lab/servers/mariadb.ts';
 import type { ImageBuilder } from './image-builder.ts';
 import { CACHE, IMAGES, program, REPOSITORY } from './places.ts';
 import { addPrograms } from './program-tree.ts';
@@ -12,7 +13,9 @@ import { addPrograms } from './program-tree.ts';
 const dockerfiles = join(import.meta.dirname, 'images');
 
 /** A shell with what tests of a network call for. Programs that the machine lacks, as bpftool may be, are left out. */
-const TOOLS = ['bash', 'curl', 'ip', 'tc', 'nft', 'ss', 'dig', 'openssl', 'nsenter', 'mount', 'umount', 'findmnt'];
+const TOOLS = ['curl', 'ip', 'tc', 'nft', 'ss', 'dig', 'openssl', 'nsenter', 'mount', 'umount', 'findmnt'];
+/** The demo's servers and clients. */
+const SERVERS = ['mariadbd', 'mariadb', 'redis-server', 'redis-cli', 'nginx', 'dnsmasq', 'dig', 'curl', 'openssl'];
 const OPTIONAL_TOOLS = ['ping', 'bpftool', 'tcpdump', 'ethtool'];
 
 type Own = { readonly name: string; readonly lay: (context: string, options: RunOptions) => Promise<void> };
@@ -21,11 +24,12 @@ type Own = { readonly name: string; readonly lay: (context: string, options: Run
 const FOR_LOCAL: readonly Own[] = [
   { name: 'pause', lay: (context) => cp(program('pause'), join(context, 'pause')) },
   { name: 'coredns', lay: (context) => cp(program('coredns'), join(context, 'coredns')) },
-  { name: 'etcd', lay: (context) => cp(program('etcd'), join(context, 'etcd')) },
 ];
 const FOR_ALL: readonly Own[] = [
+  { name: 'etcd', lay: (context) => cp(program('etcd'), join(context, 'etcd')) },
   { name: 'agnhost', lay: (context) => cp(program('agnhost'), join(context, 'agnhost')) },
   { name: 'tools', lay: layTools },
+  { name: 'servers', lay: layServers },
 ];
 
 /** Makes those that are missing, or all of them; a few seconds each. */
@@ -67,14 +71,31 @@ export async function buildPodwall(builder: ImageBuilder, tag: string, options: 
   return { archive, bytes: (await stat(archive)).size };
 }
 
+/** Debian's own servers, with an empty database that has one account. */
+async function layServers(tree: string, options: RunOptions): Promise<void> {
+  for (const folder of ['tmp', 'etc', 'var/lib', 'usr/share', 'root'])
+    await mkdir(join(tree, folder), { recursive: true });
+  await addPrograms(tree, SERVERS, options);
+  await addShell(tree, options);
+  await writeFile(join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+  await writeFile(join(tree, 'etc/group'), 'root:x:0:\n');
+  await cp('/usr/share/mysql', join(tree, 'usr/share/mysql'), { recursive: true });
+  await makeDatabase(join(tree, 'var/lib/mysql'), options);
+}
+
 async function layTools(tree: string, options: RunOptions): Promise<void> {
   const has = (name: string) => existsSync(join('/usr/bin', name)) || existsSync(join('/usr/sbin', name));
   await mkdir(join(tree, 'tmp'));
   const built = [program('agnhost'), program('ctr')].filter(existsSync); // kind's nodes have a ctr of their own
-  await addPrograms(tree, [...TOOLS, ...OPTIONAL_TOOLS.filter(has), ...built, 'busybox'], options);
+  await addPrograms(tree, [...TOOLS, ...OPTIONAL_TOOLS.filter(has), ...built], options);
+  await addShell(tree, options);
+}
+
+/** Busybox's programs where the tree has none of that name, and bash as sh, since busybox's prefers its own programs. */
+async function addShell(tree: string, options: RunOptions): Promise<void> {
+  await addPrograms(tree, ['bash', 'busybox'], options);
+  await symlink('bash', join(tree, 'bin/sh'));
   const { stdout } = await mustRun(['busybox', '--list'], options);
   for (const applet of stdout.trim().split('\n'))
-    if (applet !== 'sh' && !existsSync(join(tree, 'bin', applet))) await symlink('busybox', join(tree, 'bin', applet));
-  // bash, since busybox's shell prefers its own programs to those of the same name.
-  await symlink('bash', join(tree, 'bin/sh'));
+    if (!existsSync(join(tree, 'bin', applet))) await symlink('busybox', join(tree, 'bin', applet));
 }

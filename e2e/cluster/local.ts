@@ -53,10 +53,14 @@ async function build(work: Work): Promise<void> {
     await buildPrograms(false, say, work);
   });
   const images = (anew: boolean) => buildNodeImages(withBuildah(localBases(say)), { forKind: false, anew }, work);
-  const wereStale = await whenStale('images', ['images', 'images.ts', 'program-tree.ts'], async () => {
-    say('building its images');
-    await images(true);
-  });
+  const wereStale = await whenStale(
+    'images',
+    ['images', 'images.ts', 'program-tree.ts', '../lab/servers/mariadb.ts'],
+    async () => {
+      say('building its images');
+      await images(true);
+    },
+  );
   if (!wereStale) await images(areNew);
 }
 
