@@ -1,5 +1,6 @@
 // Addresses as the kernel programs have them (two halves) and as the classifier has them (four words).
 import ipaddr from 'ipaddr.js';
+import { ETHER_TYPE } from '../protocol/address.ts';
 import type { Address as KernelAddress } from './abi.gen.ts';
 
 /** The four 32-bit words of an IPv6 address, most significant first; IPv4 is ::ffff:a.b.c.d. */
@@ -44,6 +45,21 @@ export function textOf({ high, low }: KernelAddress): string {
   const parts = [high, low].flatMap((half) => [48n, 32n, 16n, 0n].map((shift) => Number((half >> shift) & 0xffffn)));
   const address = new ipaddr.IPv6(parts);
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString();
+}
+
+const MAPPED_HALF = 0xffffn;
+
+/** As reports have it (dp/protocol/address.ts). A busy node has many thousands of these: no text in between. */
+export function packedOf({ high, low }: KernelAddress): { readonly etherType: number; readonly bytes: Uint8Array } {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  if (high === 0n && low >> 32n === MAPPED_HALF) {
+    view.setUint32(0, Number(low & 0xffff_ffffn));
+    return { etherType: ETHER_TYPE.ipv4, bytes };
+  }
+  view.setBigUint64(0, high);
+  view.setBigUint64(8, low);
+  return { etherType: ETHER_TYPE.ipv6, bytes };
 }
 
 export const macBytes = (mac: string): Uint8Array =>

@@ -85,6 +85,9 @@ export const number: Codec<number> = {
 
 const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
+/** Some of a table's flows, and how many more were asked for. */
+export type FlowsFound = { readonly flows: readonly (readonly [FlowKey, Flow])[]; readonly leftOut: number };
+
 export class Datapath implements Disposable {
   readonly #upgrade: Upgrade;
   readonly #object: ProgramObject;
@@ -230,14 +233,16 @@ export class Datapath implements Disposable {
   }
 
   /** Flows that had a packet in this tick or a later one. */
-  flowsSince(tick: number): [FlowKey, Flow][] {
-    let count = 0;
-    const found = this.flows().entries((values, at) => {
+  flowsSince(tick: number, most: number): FlowsFound {
+    let [count, matching] = [0, 0];
+    const flows = this.flows().entries((values, at) => {
       count += 1;
-      return values.getUint32(at + flow.offsets.lastSeen, true) >= tick;
+      if (values.getUint32(at + flow.offsets.lastSeen, true) < tick) return false;
+      matching += 1;
+      return matching <= most; // reading what is left out anyway would cost more than all the rest
     });
     this.#flowCount = count;
-    return found;
+    return { flows, leftOut: matching - flows.length };
   }
 
   /** How many flows the table had when it was last walked. */

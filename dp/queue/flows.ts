@@ -1,5 +1,6 @@
 // The connections of queues, as the kernel's tables keep those of interfaces (bpf/include/flow.h): bounded, the oldest goes first.
 import { type Address, direction as DIRECTION, type Flow, type FlowKey, seen as SEEN } from '../kernel/abi.gen.ts';
+import type { FlowsFound } from '../kernel/datapath.ts';
 import { PROTOCOL } from '../protocol/values.ts';
 import { type Packet, TCP } from './packet.ts';
 
@@ -117,10 +118,10 @@ export class QueueFlows {
   }
 
   /** Those that had a packet in this tick or a later one, in the kernel's form. */
-  flowsSince(tick: number): [FlowKey, Flow][] {
-    return [...this.#flows.values()]
-      .filter(({ lastSeen }) => lastSeen >= tick)
-      .map((flow) => [keyOf(flow.ends), kernelFlow(flow)]);
+  flowsSince(tick: number, most: number): FlowsFound {
+    const found = [...this.#flows.values()].filter(({ lastSeen }) => lastSeen >= tick);
+    const flows = found.slice(0, most).map((flow) => [keyOf(flow.ends), kernelFlow(flow)] as const);
+    return { flows, leftOut: found.length - flows.length };
   }
 
   forget(endpoint: number): void {

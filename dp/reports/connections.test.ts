@@ -146,3 +146,29 @@ describe('many connections', () => {
     );
   });
 });
+
+describe('connections beyond what one collection takes', () => {
+  it('are left out and counted, over all tables', () => {
+    harness.workload().connectionTo(PEER, 80).establish();
+    const rooms: number[] = [];
+    const source = {
+      flowsSince: (tick: number, room: number) => {
+        rooms.push(room);
+        return { flows: harness.datapath.flowsSince(tick, room).flows.slice(0, 1), leftOut: 7 };
+      },
+    };
+    const { workloads, networks } = harness.engine;
+    const { reports, leftOut } = new Connections([source, source], workloads, networks).collect();
+    assert.deepEqual([rooms[0], leftOut], [20_000, 14]);
+    assert.equal(rooms[1], 19_999);
+    assert.equal(reports.flatMap((report) => (report.kind === 'connection' ? report.connections : [])).length, 2);
+  });
+
+  it('of a table are not even read', () => {
+    const workload = harness.workload();
+    for (let port = 0; port < 5; port++) workload.connectionTo(PEER, 8000 + port).establish();
+    const { flows, leftOut } = harness.datapath.flowsSince(0, 3);
+    assert.equal(flows.length, 3);
+    assert.equal(leftOut, harness.datapath.flowCount - 3);
+  });
+});

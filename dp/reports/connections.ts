@@ -1,11 +1,11 @@
 // Reports the connections that had traffic since the last time, and those that ended.
 import { direction, type Flow, type FlowKey, seen, TICK_SHIFT } from '../kernel/abi.gen.ts';
-import { textOf } from '../kernel/address.ts';
+import { packedOf } from '../kernel/address.ts';
+import type { FlowsFound } from '../kernel/datapath.ts';
 import type { InternalNetworks } from '../networks/internal-networks.ts';
 import { applicationNumber } from '../policy/applications.ts';
 import type { Workload } from '../policy/workload.ts';
 import type { Workloads } from '../policy/workloads.ts';
-import { packAddress } from '../protocol/address.ts';
 import { CONNECTION_FLAG, type Connection, MAX_REPORT_BYTES, type Report } from '../protocol/reports.ts';
 import { ACTION } from '../protocol/values.ts';
 import { unixSeconds } from './clock.ts';
@@ -18,8 +18,8 @@ const MAX_CONNECTIONS = 20_000;
 const LOOK_BACK_TICKS = 28;
 const ACTION_MASK = 0xffn;
 
-/** A table of flows: those that had a packet in this tick or a later one. */
-type FlowSource = { flowsSince(tick: number): readonly [FlowKey, Flow][] };
+/** A table of flows: those that had a packet in this tick or a later one, `most` of them. */
+type FlowSource = { flowsSince(tick: number, most: number): FlowsFound };
 
 export class Connections {
   readonly #sources: readonly FlowSource[];
@@ -40,11 +40,13 @@ export class Connections {
     const byId = new Map(this.#workloads.all().map((workload) => [workload.state.id, workload]));
     const connections: Connection[] = [];
     let leftOut = 0;
-    for (const [key, flow] of this.#sources.flatMap((source) => source.flowsSince(since))) {
-      const workload = byId.get(key.endpoint);
-      if (!workload) continue;
-      if (connections.length < MAX_CONNECTIONS) connections.push(this.#connectionOf(key, flow, workload));
-      else leftOut += 1;
+    for (const source of this.#sources) {
+      const found = source.flowsSince(since, MAX_CONNECTIONS - connections.length);
+      leftOut += found.leftOut;
+      for (const [key, flow] of found.flows) {
+        const workload = byId.get(key.endpoint);
+        if (workload) connections.push(this.#connectionOf(key, flow, workload));
+      }
     }
     const reports: Report[] = [];
     for (let at = 0; at < connections.length; at += PER_REPORT)
@@ -65,7 +67,7 @@ const isClosed = (flow: Flow): boolean => (flow.seen & seen.rst) !== 0 || (flow.
 
 /** Pure. The rule id means what it meant at the workload's present revision: an older decision is renewed by the next packet. */
 function connectionOf(key: FlowKey, flow: Flow, workload: Workload, external: number): Connection {
-  const [local, peer] = [packAddress(textOf(key.local)), packAddress(textOf(key.peer))];
+  const [local, peer] = [packedOf(key.local), packedOf(key.peer)];
   const isIngress = flow.direction === direction.ingress;
   const [client, server] = isIngress ? [peer, local] : [local, peer];
   const [clientPort, serverPort] = isIngress ? [key.peerPort, key.localPort] : [key.localPort, key.peerPort];

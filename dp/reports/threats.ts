@@ -1,9 +1,9 @@
 // From an event of the kernel programs to a THREAT_LOG. Pure.
 import { direction, type Event, reason as REASON } from '../kernel/abi.gen.ts';
-import { macText, textOf } from '../kernel/address.ts';
+import { macText, packedOf } from '../kernel/address.ts';
 import type { InternalNetworks } from '../networks/internal-networks.ts';
 import { applicationNumber } from '../policy/applications.ts';
-import { ETHER_TYPE, packAddress } from '../protocol/address.ts';
+import { ETHER_TYPE } from '../protocol/address.ts';
 import { NO_MAC, type Report, THREAT_FLAG } from '../protocol/reports.ts';
 import { SEVERITY, THREAT, type ThreatKind } from '../protocol/threats.ts';
 
@@ -28,7 +28,7 @@ export function threatReport(
   const kind = THREATS[event.reason] ?? THREAT.policyViolation;
   const { key } = event;
   const isEgress = event.packetDirection === direction.egress;
-  const [local, peer] = [packAddress(textOf(key.local)), packAddress(textOf(key.peer))];
+  const [local, peer] = [packedOf(key.local), packedOf(key.peer)];
   const hasPorts = !ICMP.includes(key.protocol);
   const ports = hasPorts ? [key.localPort, key.peerPort] : [0, 0];
   const [source, destination] = isEgress ? [local, peer] : [peer, local];
