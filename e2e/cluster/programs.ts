@@ -20,12 +20,15 @@ type Batch = { readonly packages: readonly string[]; readonly tags?: string; rea
 
 /** With any provider. */
 const TOOLS: Batch = {
-  packages: [`${KUBERNETES}/cmd/kubectl`, `${KUBERNETES}/test/images/agnhost`, 'helm.sh/helm/v4/cmd/helm'],
+  packages: [
+    ...[`${KUBERNETES}/cmd/kubectl`, `${KUBERNETES}/test/images/agnhost`],
+    ...['helm.sh/helm/v4/cmd/helm', 'go.etcd.io/etcd/server/v3'],
+  ],
 };
 const KIND: Batch = { packages: ['sigs.k8s.io/kind'] };
 const CLUSTER: Batch = {
   packages: [
-    ...['./coredns', './pause', 'go.etcd.io/etcd/server/v3'],
+    ...['./coredns', './pause'],
     ...['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'].map(
       (name) => `${KUBERNETES}/cmd/${name}`,
     ),
@@ -47,7 +50,7 @@ export async function buildPrograms(forKind: boolean, say: Say, options: RunOpti
   const flags = await flagsOf(go, options);
   const build: Build = { go, flags, log: join(CACHE, 'build.log'), say, options };
   for (const batch of forKind ? [TOOLS, KIND] : [TOOLS, CLUSTER, RUNC]) await buildBatch(build, batch);
-  if (!forKind) await rename(join(PROGRAMS, 'server'), join(PROGRAMS, 'etcd'));
+  await rename(join(PROGRAMS, 'server'), join(PROGRAMS, 'etcd'));
 }
 
 type Build = {
