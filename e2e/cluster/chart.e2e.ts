@@ -217,13 +217,29 @@ describe('what the chart installs', () => {
     assert.equal(await certificate(), before);
   });
 
+  /** The kernel's number of the program that a node has in force. */
+  async function programOn(each: string): Promise<string> {
+    const { stdout } = await onNode(each, 'bpftool', 'prog', 'show', 'pinned', `${PINS}/in-force/from_workload`);
+    return /^(\d+):/.exec(stdout)?.[1] ?? assert.fail(`${each} has no program`);
+  }
+
+  /** All nodes of the local cluster have one kernel. */
+  const isLoaded = async (id: string) => (await onNode(node, 'bpftool', 'prog', 'show', 'id', id)).code === 0;
+
   it('is gone once uninstalled, with all that was in force', async () => {
     const nodes = await provider().nodes(cluster);
     for (const each of nodes) assert.equal((await onNode(each, 'ls', PINS)).code, 0, `${each} has pins before`);
+    const programs = await Promise.all(nodes.map(programOn));
     const command = helm(cluster, '-n', SYSTEM, 'uninstall', RELEASE, '--wait', '--timeout', '170s');
     await mustRun(command, { timeoutMs: INSTALL_TIMEOUT_MS });
     assert.ok(await reaches('denied'));
-    for (const each of nodes) assert.notEqual((await onNode(each, 'ls', PINS)).code, 0, `${each} has no pins`);
+    for (const each of nodes) {
+      assert.notEqual((await onNode(each, 'ls', PINS)).code, 0, `${each} has no pins`);
+    }
+    for (const id of programs)
+      assert.ok(await poll(async () => !(await isLoaded(id)) || undefined, { timeoutMs: SETTLE_TIMEOUT_MS }));
+    const finalizers = 'jsonpath={.items[*].metadata.finalizers}';
+    assert.equal(await kube(['get', 'crd,networkrules', '-A', '-o', finalizers]), '');
     const kinds = 'all,secrets,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets';
     const left = ['-l', `app.kubernetes.io/instance=${RELEASE}`, '-o', 'name'];
     const isGone = async () => (await kube(['-n', SYSTEM, 'get', kinds, ...left])) === '' || undefined;
