@@ -5,6 +5,9 @@ import { PinDirectory } from './kernel/bpffs.ts';
 import { type Command, CommandSocket, pathOf } from './kernel/command-socket.ts';
 import { Datapath } from './kernel/datapath.ts';
 import { KernelError, RingBuffer } from './kernel/libbpf.ts';
+import { Announcements } from './learning/announcements.ts';
+import { AnswerCounts } from './learning/answer-counts.ts';
+import { listResolvers } from './learning/resolvers.ts';
 import { tooMany } from './limits.ts';
 import type { Category, Log } from './log.ts';
 import type { DpState } from './metrics.ts';
@@ -45,6 +48,7 @@ const CATEGORY: Readonly<Partial<Record<CommandName, Category>>> = {
 const EVENTS_MS = 50;
 const PERIOD_MS = 2000;
 const CONNECTIONS_MS = 6000;
+const SWEEP_MS = 60_000;
 /** Of a period; the rest stays with the kernel, which counts what it has no room for: a storm costs no more than this. */
 const MAX_EVENTS = 4000;
 /** Reports that may wait for the agent before one of an event: answers to its commands would else come after them, or never. */
@@ -64,6 +68,8 @@ export class Dp implements Disposable {
   readonly #notifier: Notifier | undefined;
   readonly #release: MemoryRelease;
   readonly #losses: Losses;
+  readonly #announcements: Announcements;
+  readonly #answers: AnswerCounts;
   #sequence = 0;
   #events = 0;
   /** Reports up to the last one of hits. */
@@ -87,10 +93,15 @@ export class Dp implements Disposable {
       this.#engine.networks,
     );
     this.#losses = new Losses(this.#datapath);
+    this.#announcements = new Announcements((id) => this.#engine.names.withId(id));
+    this.#answers = new AnswerCounts(this.#datapath);
     const ring = stack.use(new RingBuffer(this.#datapath.eventsFd(), (sample) => this.#takeSample(sample)));
     if (!options.isStandalone)
       this.#notifier = stack.use(
-        new Notifier(options.notify, (state) => log.debug('ctrl', state, { path: options.notify })),
+        new Notifier(options.notify, (state) => {
+          log.debug('ctrl', state, { path: options.notify });
+          this.#announcements.forgetTold();
+        }),
       );
     this.#release = stack.use(new MemoryRelease());
     every(stack, EVENTS_MS, () => {
@@ -100,6 +111,7 @@ export class Dp implements Disposable {
     });
     every(stack, PERIOD_MS, () => this.#periodically());
     every(stack, CONNECTIONS_MS, () => this.#reportConnections());
+    every(stack, SWEEP_MS, () => this.#engine.learnt.sweep());
     this.#stack = stack.move();
   }
 
@@ -115,7 +127,8 @@ export class Dp implements Disposable {
   }
 
   dump(): string {
-    return dump(this.#engine, this.#datapath.room(), this.#losses.inKernel());
+    const answers = { resolvers: listResolvers(this.#datapath), counts: this.#answers.inKernel() };
+    return dump(this.#engine, this.#datapath.room(), this.#losses.inKernel(), answers);
   }
 
   /** For metrics. */
@@ -207,9 +220,11 @@ export class Dp implements Disposable {
   }
 
   #reportConnections(): void {
-    const { reports, leftOut } = this.#connections.collect();
+    const { reports, leftOut, uses } = this.#connections.collect();
     for (const report of reports) this.#report(report);
     this.#losses.add(leftOut);
+    this.#engine.learnt.keep(uses);
+    for (const report of this.#announcements.collect(this.#engine.learnt.all())) this.#report(report);
   }
 
   /** Sums can wait until the agent has those before; where reports were thrown away, all are told again. */
@@ -236,6 +251,7 @@ export class Dp implements Disposable {
 
   #periodically(): void {
     this.#lookAfterPorts();
+    for (const text of this.#answers.news()) this.#log.notice('dns answers not learnt from', { reason: text });
     const lost = this.#notifier?.takeLost() ?? 0;
     this.#reportHits(lost > 0);
     this.#losses.add(lost);

@@ -52,6 +52,7 @@ export class Harness implements Disposable {
           tap: 0,
           families: 0,
           netns: NETNS_UNKNOWN,
+          learns: 0,
         },
       );
     this.engine = new Engine(this.datapath);

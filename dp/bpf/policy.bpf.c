@@ -8,6 +8,7 @@
 
 #include "abi.h"
 #include "decision.h"
+#include "dns/follow.h"
 #include "fragment.h"
 #include "icmp_error.h"
 #include "identification.h"
@@ -96,7 +97,7 @@ static __noinline int open_flow(struct __sk_buff *skb, struct work *work)
 	if (sends_spoofed(endpoint, key, flow))
 		return refuse(skb, packet, endpoint, direction, REASON_SPOOFED_ADDRESS);
 	/* What its application was denied for says nothing of the next connection on these ports. */
-	if (denial && denial->decision >> 32 == endpoint->epoch && denial->decision & FLOW_UNIDENTIFIED &&
+	if (denial && !endpoint->learns && denial->decision >> 32 == endpoint->epoch && denial->decision & FLOW_UNIDENTIFIED &&
 	    denial->direction == flow->direction) {
 		flow->decision = denial->decision;
 		flow->rule_id = denial->rule_id;
@@ -225,6 +226,8 @@ static __always_inline int police(struct __sk_buff *skb, enum direction directio
 		return PASS;
 	case PACKET_FLOW:
 		verdict = police_flow(skb, work);
+		if (endpoint->learns && verdict == PASS && concerns_names(packet, &work->key))
+			follow_names(skb, packet, &work->key);
 		if (packet->is_first_fragment)
 			remember_fragment(packet, endpoint, verdict);
 		return verdict;
@@ -310,6 +313,21 @@ int tell_application(struct __sk_buff *skb)
 	if (bpf_skb_load_bytes(skb, 0, p.head, sizeof(p.head)))
 		return APPLICATION_UNKNOWN;
 	return identify(&p, skb->cb[2]);
+}
+
+/*
+ * Has an address keep a name, for dp: what is written by programs alone is never undone by a copy that was read before. The
+ * packet is the address as struct address has it; cb has the name's id and the tick until which it counts.
+ */
+SEC("tc")
+int keep_address(struct __sk_buff *skb)
+{
+	struct lesson *lesson = lesson_at_hand();
+	__u32 name = skb->cb[0], end = skb->cb[1];
+
+	if (!lesson || bpf_skb_load_bytes(skb, 0, &lesson->key.address, sizeof(lesson->key.address)))
+		return -1;
+	return remember(name, end);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -25,6 +25,10 @@ export const FIRST_PORT = 2147483648;
 export const PATH_BYTES = 256;
 export const INTERFACE_BYTES = 16;
 export const TICK_SHIFT = 30;
+export const MATCHES_MAX = 8;
+export const LEARNT_SLOTS = 8;
+export const LEARNT_BLOCKS = 32;
+export const SWEEP_TICKS = 559;
 
 export const action = {
   none: 0,
@@ -69,9 +73,14 @@ export const counter = {
   eventsLost: 0,
   hitsLost: 1,
   flowsLost: 2,
-  verdicts: 3,
-  drops: 8,
-  count: 16,
+  answersLearnt: 3,
+  answersCut: 4,
+  answersAlien: 5,
+  answersByTcp: 6,
+  answersLost: 7,
+  verdicts: 8,
+  drops: 13,
+  count: 21,
 } as const;
 
 export const seen = {
@@ -98,6 +107,57 @@ export const tap = {
   node: 2,
   port: 4,
 } as const;
+
+export type LearntKey = {
+  readonly address: Address;
+  readonly block: number;
+};
+
+export const learntKey: Codec<LearntKey> = {
+  size: 24,
+  offsets: { address: 0, block: 16 },
+  write(b, at, v) {
+    address.write(b, at + 0, v.address);
+    b.setUint32(at + 16, v.block, true);
+  },
+  read: (b, at) => ({
+    address: address.read(b, at + 0),
+    block: b.getUint32(at + 16, true),
+  }),
+};
+
+export type Address = {
+  readonly high: bigint;
+  readonly low: bigint;
+};
+
+export const address: Codec<Address> = {
+  size: 16,
+  offsets: { high: 0, low: 8 },
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.high, true);
+    b.setBigUint64(at + 8, v.low, true);
+  },
+  read: (b, at) => ({
+    high: b.getBigUint64(at + 0, true),
+    low: b.getBigUint64(at + 8, true),
+  }),
+};
+
+export type LearntBlock = {
+  readonly slots: readonly bigint[];
+};
+
+export const learntBlock: Codec<LearntBlock> = {
+  size: 64,
+  offsets: { slots: 0 },
+  write(b, at, v) {
+    v.slots.forEach((item, i) => b.setBigUint64(at + 0 + i * 8, item, true));
+  },
+  read: (b, at) => ({
+    slots: Array.from({ length: 8 }, (_, i) => b.getBigUint64(at + 0 + i * 8, true)),
+  }),
+};
 
 export type FqdnName = {
   readonly wire: Uint8Array;
@@ -132,21 +192,81 @@ export const fqdnIds: Codec<FqdnIds> = {
   }),
 };
 
-export type Address = {
-  readonly high: bigint;
-  readonly low: bigint;
+export type HitKey = {
+  readonly endpoint: number;
+  readonly revision: number;
+  readonly ruleId: number;
 };
 
-export const address: Codec<Address> = {
+export const hitKey: Codec<HitKey> = {
   size: 16,
-  offsets: { high: 0, low: 8 },
+  offsets: { endpoint: 0, revision: 4, ruleId: 8 },
   write(b, at, v) {
-    b.setBigUint64(at + 0, v.high, true);
-    b.setBigUint64(at + 8, v.low, true);
+    b.setUint32(at + 0, v.endpoint, true);
+    b.setUint32(at + 4, v.revision, true);
+    b.setUint32(at + 8, v.ruleId, true);
   },
   read: (b, at) => ({
-    high: b.getBigUint64(at + 0, true),
-    low: b.getBigUint64(at + 8, true),
+    endpoint: b.getUint32(at + 0, true),
+    revision: b.getUint32(at + 4, true),
+    ruleId: b.getUint32(at + 8, true),
+  }),
+};
+
+export type HitCount = {
+  readonly hits: bigint;
+  readonly lastNs: bigint;
+};
+
+export const hitCount: Codec<HitCount> = {
+  size: 16,
+  offsets: { hits: 0, lastNs: 8 },
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.hits, true);
+    b.setBigUint64(at + 8, v.lastNs, true);
+  },
+  read: (b, at) => ({
+    hits: b.getBigUint64(at + 0, true),
+    lastNs: b.getBigUint64(at + 8, true),
+  }),
+};
+
+export type DropKey = {
+  readonly endpoint: number;
+  readonly reason: number;
+};
+
+export const dropKey: Codec<DropKey> = {
+  size: 8,
+  offsets: { endpoint: 0, reason: 4 },
+  write(b, at, v) {
+    b.setUint32(at + 0, v.endpoint, true);
+    b.setUint32(at + 4, v.reason, true);
+  },
+  read: (b, at) => ({
+    endpoint: b.getUint32(at + 0, true),
+    reason: b.getUint32(at + 4, true),
+  }),
+};
+
+export type DropCount = {
+  readonly packets: bigint;
+  readonly reported: number;
+  readonly unreported: number;
+};
+
+export const dropCount: Codec<DropCount> = {
+  size: 16,
+  offsets: { packets: 0, reported: 8, unreported: 12 },
+  write(b, at, v) {
+    b.setBigUint64(at + 0, v.packets, true);
+    b.setUint32(at + 8, v.reported, true);
+    b.setUint32(at + 12, v.unreported, true);
+  },
+  read: (b, at) => ({
+    packets: b.getBigUint64(at + 0, true),
+    reported: b.getUint32(at + 8, true),
+    unreported: b.getUint32(at + 12, true),
   }),
 };
 
@@ -196,11 +316,12 @@ export type Endpoint = {
   readonly tap: number;
   readonly families: number;
   readonly netns: number;
+  readonly learns: number;
 };
 
 export const endpoint: Codec<Endpoint> = {
-  size: 24,
-  offsets: { id: 0, policy: 4, epoch: 8, revision: 12, defaultAction: 16, directions: 17, tap: 18, families: 19, netns: 20 },
+  size: 28,
+  offsets: { id: 0, policy: 4, epoch: 8, revision: 12, defaultAction: 16, directions: 17, tap: 18, families: 19, netns: 20, learns: 24 },
   write(b, at, v) {
     b.setUint32(at + 0, v.id, true);
     b.setUint32(at + 4, v.policy, true);
@@ -211,6 +332,7 @@ export const endpoint: Codec<Endpoint> = {
     b.setUint8(at + 18, v.tap);
     b.setUint8(at + 19, v.families);
     b.setUint32(at + 20, v.netns, true);
+    b.setUint32(at + 24, v.learns, true);
   },
   read: (b, at) => ({
     id: b.getUint32(at + 0, true),
@@ -222,6 +344,7 @@ export const endpoint: Codec<Endpoint> = {
     tap: b.getUint8(at + 18),
     families: b.getUint8(at + 19),
     netns: b.getUint32(at + 20, true),
+    learns: b.getUint32(at + 24, true),
   }),
 };
 
@@ -384,84 +507,6 @@ export const listener: Codec<Listener> = {
     endpoint: b.getUint32(at + 0, true),
     port: b.getUint16(at + 4, true),
     protocol: b.getUint8(at + 6),
-  }),
-};
-
-export type HitKey = {
-  readonly endpoint: number;
-  readonly revision: number;
-  readonly ruleId: number;
-};
-
-export const hitKey: Codec<HitKey> = {
-  size: 16,
-  offsets: { endpoint: 0, revision: 4, ruleId: 8 },
-  write(b, at, v) {
-    b.setUint32(at + 0, v.endpoint, true);
-    b.setUint32(at + 4, v.revision, true);
-    b.setUint32(at + 8, v.ruleId, true);
-  },
-  read: (b, at) => ({
-    endpoint: b.getUint32(at + 0, true),
-    revision: b.getUint32(at + 4, true),
-    ruleId: b.getUint32(at + 8, true),
-  }),
-};
-
-export type HitCount = {
-  readonly hits: bigint;
-  readonly lastNs: bigint;
-};
-
-export const hitCount: Codec<HitCount> = {
-  size: 16,
-  offsets: { hits: 0, lastNs: 8 },
-  write(b, at, v) {
-    b.setBigUint64(at + 0, v.hits, true);
-    b.setBigUint64(at + 8, v.lastNs, true);
-  },
-  read: (b, at) => ({
-    hits: b.getBigUint64(at + 0, true),
-    lastNs: b.getBigUint64(at + 8, true),
-  }),
-};
-
-export type DropKey = {
-  readonly endpoint: number;
-  readonly reason: number;
-};
-
-export const dropKey: Codec<DropKey> = {
-  size: 8,
-  offsets: { endpoint: 0, reason: 4 },
-  write(b, at, v) {
-    b.setUint32(at + 0, v.endpoint, true);
-    b.setUint32(at + 4, v.reason, true);
-  },
-  read: (b, at) => ({
-    endpoint: b.getUint32(at + 0, true),
-    reason: b.getUint32(at + 4, true),
-  }),
-};
-
-export type DropCount = {
-  readonly packets: bigint;
-  readonly reported: number;
-  readonly unreported: number;
-};
-
-export const dropCount: Codec<DropCount> = {
-  size: 16,
-  offsets: { packets: 0, reported: 8, unreported: 12 },
-  write(b, at, v) {
-    b.setBigUint64(at + 0, v.packets, true);
-    b.setUint32(at + 8, v.reported, true);
-    b.setUint32(at + 12, v.unreported, true);
-  },
-  read: (b, at) => ({
-    packets: b.getBigUint64(at + 0, true),
-    reported: b.getUint32(at + 8, true),
-    unreported: b.getUint32(at + 12, true),
   }),
 };
 

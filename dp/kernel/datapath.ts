@@ -31,7 +31,11 @@ import {
   type HitKey,
   hitCount,
   hitKey,
+  type LearntBlock,
+  type LearntKey,
   type Listener,
+  learntBlock,
+  learntKey,
   listener,
   type Port,
   port,
@@ -63,6 +67,8 @@ import { type Loading, Upgrade } from './upgrade.ts';
 const OBJECT = `${import.meta.dirname}/../bpf/build/policy.bpf.o`;
 /** Of a payload, what is looked at. */
 const HEAD_BYTES = 64;
+/** What a program can be run over at least, and some. */
+const MIN_PACKET_BYTES = 64;
 /** Of skb->cb in struct __sk_buff. */
 const CB_AT = 48;
 const INNER_MMAPABLE = 0x1000 | 0x400; // BPF_F_INNER_MAP | BPF_F_MMAPABLE
@@ -102,6 +108,8 @@ export class Datapath implements Disposable {
   readonly listeners: Table<Listener, number>;
   readonly names: Table<FqdnName, FqdnIds>;
   readonly addressNames: Table<Address, AddressNames>;
+  readonly learntAddresses: Table<LearntKey, LearntBlock>;
+  readonly resolvers: Table<Address, Flag>;
   readonly hits: CountTable<HitKey, HitCount>;
   readonly drops: CountTable<DropKey, DropCount>;
 
@@ -129,6 +137,8 @@ export class Datapath implements Disposable {
       'addresses of domain names',
       this.changes,
     );
+    this.learntAddresses = new Table(this.#fd('learnt_addresses'), learntKey, learntBlock, 'learnt addresses');
+    this.resolvers = new Table(this.#fd('resolvers'), address, flag, 'resolvers', this.changes);
     const carriedHits = () => this.#carried('hits');
     this.hits = new CountTable(this.#fd('hits'), hitKey, hitCount, carriedHits, (a, b) => ({
       hits: a.hits + b.hits,
@@ -274,7 +284,18 @@ export class Datapath implements Disposable {
     words.setUint32(CB_AT, bytes, true);
     words.setUint32(CB_AT + 4, Number(!isFromClient), true);
     words.setUint32(CB_AT + 8, Number(isTcp), true);
-    return runProgram(this.#object.identifierFd(), head, context, 1).verdict;
+    return runProgram(this.#object.ownFd('tell_application'), head, context, 1).verdict;
+  }
+
+  /** Has an address keep a name that it was learnt to have, until a tick. False where there is no room. By a program, as what it writes never undoes another's. */
+  keepAddress(kept: Address, name: number, untilTick: number): boolean {
+    const packet = new Uint8Array(MIN_PACKET_BYTES);
+    address.write(new DataView(packet.buffer), 0, kept);
+    const context = new Uint8Array(192); // struct __sk_buff
+    const words = new DataView(context.buffer);
+    words.setUint32(CB_AT, name, true);
+    words.setUint32(CB_AT + 4, untilTick, true);
+    return runProgram(this.#object.ownFd('keep_address'), packet, context, 1).verdict === 0;
   }
 
   #fd(map: TableName): number {

@@ -47,6 +47,7 @@ export const updateElement = checked(
   'int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)',
 );
 export const lookupElement = checked('int bpf_map_lookup_elem(int fd, const void *key, void *value)');
+export const takeElement = checked('int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value)');
 export const deleteElement = checked('int bpf_map_delete_elem(int fd, const void *key)');
 const lookupBatchCall = lib.func(
   'int bpf_map_lookup_batch(int fd, void *from, void *next, void *keys, void *values, _Inout_ uint32_t *count, void *options)',

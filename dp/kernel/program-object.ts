@@ -35,6 +35,9 @@ export type Sizes = Readonly<Partial<Record<TableName, number>>>;
 /** `shadow`: the programs that keep flows while others decide. */
 export type Mode = 'in force' | 'shadow';
 
+/** Tells an application by a payload; has an address keep a name. */
+export type OwnProgram = 'tell_application' | 'keep_address';
+
 /** The program for watched interfaces, and the table in which it is found. */
 export const WATCH = 'watch';
 export const WATCHERS = 'watchers';
@@ -94,9 +97,9 @@ export class ProgramObject implements Disposable {
     return mapFd(findMap(this.#object, name));
   }
 
-  /** The program that tells an application by a payload: the same in every mode. */
-  identifierFd(): number {
-    return programFd(findProgram(this.#object, 'tell_application'));
+  /** A program that dp runs itself, and that is the same in every mode. */
+  ownFd(program: OwnProgram): number {
+    return programFd(findProgram(this.#object, program));
   }
 
   programFd(program: ProgramName | typeof WATCH): number {

@@ -7,18 +7,20 @@ import type { RecordLayout } from './record-layout.ts';
 
 /** Written by the programs, of the traffic: of one layout or another together. */
 export const TRAFFIC_TABLES = ['flows', 'denials', 'fragments'] as const;
-/** Written by dp alone, as it was told; `policies` apart. */
+/** Written by dp, as it was told, and what was learnt from DNS answers; `policies` apart. */
 export const TOLD_TABLES = [
   'endpoints',
   'endpoint_addresses',
   'listeners',
   'fqdn_names',
   'address_names',
+  'learnt_addresses',
+  'resolvers',
   'ports',
 ] as const;
 /** Sums. */
 export const COUNT_TABLES = ['hits', 'drops'] as const;
-/** `counters` and `events` are about the programs themselves, `socket_notes` end with their sockets: new ones begin empty. */
+/** `counters` and `events` are about the programs themselves, `socket_notes` end with their sockets, `dns_queries` within seconds: new ones begin empty. */
 export const TABLES = [
   ...TOLD_TABLES,
   ...TRAFFIC_TABLES,
@@ -27,6 +29,7 @@ export const TABLES = [
   'counters',
   'events',
   'socket_notes',
+  'dns_queries',
 ] as const;
 export type TableName = (typeof TABLES)[number];
 

@@ -4,7 +4,7 @@ import { LimitExceeded } from '../limits.ts';
 import type { Codec } from './abi.gen.ts';
 import { visitEntries } from './bulk.ts';
 import type { Changes } from './changes.ts';
-import { deleteElement, isKernelError, lookupElement, mapShape, updateElement } from './libbpf.ts';
+import { deleteElement, isKernelError, lookupElement, mapShape, takeElement, updateElement } from './libbpf.ts';
 
 const bytesOf = <T>(codec: Codec<T>, value: T): Uint8Array => {
   const bytes = new Uint8Array(codec.size);
@@ -32,9 +32,19 @@ export class Table<K, V> {
   }
 
   get(key: K): V | undefined {
+    return this.#read(key, lookupElement);
+  }
+
+  /** Removes the entry in the same step. */
+  take(key: K): V | undefined {
+    this.#note(key);
+    return this.#read(key, takeElement);
+  }
+
+  #read(key: K, call: typeof lookupElement): V | undefined {
     const bytes = new Uint8Array(this.#value.size);
     try {
-      lookupElement(this.#fd, bytesOf(this.#key, key), bytes);
+      call(this.#fd, bytesOf(this.#key, key), bytes);
     } catch (error) {
       if (isKernelError(error, 'ENOENT')) return undefined;
       throw error;

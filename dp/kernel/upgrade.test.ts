@@ -106,6 +106,7 @@ describe('what can not be taken over', () => {
     tap: 0,
     families: 0,
     netns: -1,
+    learns: 0,
   };
   const add = (datapath: Datapath, count: number) => {
     for (let n = 1; n <= count; n++)

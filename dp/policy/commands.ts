@@ -5,6 +5,8 @@ import { kernelAddressOf, textOf } from '../kernel/address.ts';
 import type { Datapath } from '../kernel/datapath.ts';
 import { interfaceIndex } from '../kernel/libc.ts';
 import { NO_POLICY } from '../kernel/slots.ts';
+import { LearntAddresses } from '../learning/learnt-addresses.ts';
+import { setResolvers } from '../learning/resolvers.ts';
 import { InternalNetworks } from '../networks/internal-networks.ts';
 import { type Port, Ports } from '../ports/ports.ts';
 import type { Command, CommandBody, CommandName } from '../protocol/commands.ts';
@@ -30,6 +32,7 @@ export class Engine implements Disposable {
   readonly workloads: Workloads;
   readonly names: Names;
   readonly networks = new InternalNetworks();
+  readonly learnt: LearntAddresses;
   readonly #datapath: Datapath;
   readonly #batches = new Batches();
   readonly #compiled = new CompiledPolicies((fqdn) => this.#nameId(fqdn));
@@ -38,7 +41,8 @@ export class Engine implements Disposable {
   constructor(datapath: Datapath, onEvent: (event: Event) => void = () => {}) {
     this.#datapath = datapath;
     this.names = new Names({ names: datapath.names.room, addresses: datapath.addressNames.room });
-    const around = kernelSurroundings(datapath, (address) => this.names.namesOf(address), onEvent);
+    this.learnt = new LearntAddresses(datapath);
+    const around = kernelSurroundings(datapath, (address) => this.namesOf(address), onEvent);
     this.policing = new QueuePolicing(around);
     this.queues = new Queues((queued, port) => this.#decide(queued, port));
     this.ports = new Ports(datapath.ports, { tap: datapath.watching, queue: this.queues });
@@ -63,6 +67,14 @@ export class Engine implements Disposable {
     } catch (error) {
       throw asCommandError(command.name, error);
     }
+  }
+
+  /** The names that an address has: those that dp was told it has, and names and patterns that it was learnt to have. */
+  namesOf(address: string): readonly string[] {
+    return [
+      ...this.names.namesOf(address),
+      ...this.learnt.namesOf(address).flatMap((id) => this.names.withId(id) ?? []),
+    ];
   }
 
   /** Lets go of the queues; what is in the kernel stays. */
@@ -210,7 +222,7 @@ export class Engine implements Disposable {
     if (tap !== undefined) for (const workload of workloads) this.workloads.setTap(workload, tap);
   }
 
-  #configureSystem({ xff_enabled, disable_net_policy }: CommandBody<'ctrl_sys_conf'>): void {
+  #configureSystem({ xff_enabled, disable_net_policy, resolvers }: CommandBody<'ctrl_sys_conf'>): void {
     if (xff_enabled)
       throw new CommandError(
         'ctrl_sys_conf',
@@ -218,6 +230,7 @@ export class Engine implements Disposable {
         'ctrl_sys_conf: xff_enabled is not supported: whoever sends an X-Forwarded-For header would choose the rules that he meets',
       );
     if (disable_net_policy !== undefined) this.workloads.setDisabled(disable_net_policy);
+    if (resolvers !== undefined) setResolvers(this.#datapath, resolvers ?? []);
   }
 
   #setFqdn({ fqdn_name, fqdn_ips }: CommandBody<'ctrl_cfg_set_fqdn'>): void {

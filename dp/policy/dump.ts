@@ -1,5 +1,7 @@
 // What SIGUSR1 prints: every workload, its policy, and the table of names, for a person to read. Pure.
 import { tap as TAP } from '../kernel/abi.gen.ts';
+import type { Answers } from '../learning/answer-counts.ts';
+import { type LearntAddress, nowTicks, secondsUntil } from '../learning/learnt-addresses.ts';
 import { applicationName } from '../protocol/applications.ts';
 import type { PolicyRule } from '../protocol/commands.ts';
 import { hasPorts, PROTOCOL } from '../protocol/values.ts';
@@ -12,9 +14,10 @@ const DIRECTIONS: Readonly<Record<number, string>> = { 1: 'ingress', 2: 'egress'
 const PROTOCOLS = new Map<number, string>(Object.entries(PROTOCOL).map(([name, number]) => [number, name]));
 
 export function dump(
-  { workloads, names, networks }: Pick<Engine, 'workloads' | 'names' | 'networks'>,
+  { workloads, names, networks, learnt }: Pick<Engine, 'workloads' | 'names' | 'networks' | 'learnt'>,
   room: { readonly flows: number; readonly denials: number },
   lost: KernelLosses,
+  answers: { readonly resolvers: readonly string[]; readonly counts: Answers },
 ): string {
   const all = workloads.all();
   const lines = [`${all.length} workloads`];
@@ -27,11 +30,28 @@ export function dump(
   lines.push(`internal networks: ${internal.join(', ') || 'not told, so no peer is external'}`);
   const known = names.list();
   lines.push(`${known.length} names`);
-  for (const [name, id, addresses] of known)
-    lines.push(`  ${name} (id ${id}): ${addresses.join(', ') || 'no address'}`);
+  const now = nowTicks();
+  const byName = Map.groupBy(learnt.all(now), ({ name }) => name);
+  for (const [name, id, addresses] of known) {
+    const texts = [...addresses, ...(byName.get(id) ?? []).map((one) => learntText(one, now))];
+    lines.push(`  ${name} (id ${id}): ${texts.join(', ') || 'no address'}`);
+  }
+  lines.push(...answerLines(answers));
   lines.push(`room for ${room.flows} flows, and for ${room.denials} denied ones`);
   lines.push(`lost in the kernel: ${lost.events} events, ${lost.hits} hits, ${lost.flows} flows`);
   return lines.join('\n');
+}
+
+const learntText = ({ address, end, isKept }: LearntAddress, now: number): string =>
+  `${address} (learnt, ${secondsUntil(end, now)} s${isKept ? ' more, as connections use it' : ''})`;
+
+function answerLines({ resolvers, counts }: Parameters<typeof dump>[3]): string[] {
+  const { learnt, cut, alien, byTcp, lost } = counts;
+  return [
+    `resolvers: ${resolvers.join(', ') || 'not told, so no address is learnt from answers'}`,
+    `answers learnt from: ${learnt}; not to their end: ${cut}; to another question: ${alien}; without room: ${lost}`,
+    `connections by TCP to resolvers, which are not read: ${byTcp}`,
+  ];
 }
 
 function workloadLines({ mac, iface, ifindex, port, state, policy }: Workload): string[] {

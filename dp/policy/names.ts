@@ -43,6 +43,7 @@ export type AddressChange = ReadonlyMap<string, readonly number[]>;
 
 export class Names {
   readonly #ids = new Map<string, number>();
+  readonly #nameOf = new Map<number, string>();
   /** Addresses by name, as the commands set them; never of patterns' own. */
   readonly #addresses = new Map<string, ReadonlySet<string>>();
   /** The same, the other way round. */
@@ -56,15 +57,13 @@ export class Names {
 
   /** Takes up what an earlier dp left in the kernel: names by id, and ids by address. */
   restore(ids: ReadonlyMap<string, number>, addresses: ReadonlyMap<string, readonly number[]>): void {
-    const nameOf = new Map<number, string>();
     for (const [name, id] of ids) {
-      this.#ids.set(name, id);
-      nameOf.set(id, name);
+      this.#number(name, id);
       this.#last = Math.max(this.#last, id);
     }
     for (const [address, known] of addresses)
       for (const id of known) {
-        const name = nameOf.get(id);
+        const name = this.#nameOf.get(id);
         if (name !== undefined && !isPattern(name)) this.#assign(name, new Set(this.#addresses.get(name)).add(address));
       }
   }
@@ -76,10 +75,10 @@ export class Names {
     if (known !== undefined) return known;
     this.requireRoom([name]);
     this.#last += 1;
-    this.#ids.set(name, this.#last);
+    this.#number(name, this.#last);
     const problem = isPattern(name) ? problemOf(name, this.underPattern(name)) : undefined;
     if (!problem) return this.#last;
-    this.#ids.delete(name);
+    this.forget(name);
     throw problem;
   }
 
@@ -91,7 +90,7 @@ export class Names {
     const unused = [...this.#ids].filter(
       ([name, id]) => id !== this.#last && !this.#addresses.get(name)?.size && !isUsed(name),
     );
-    for (const [name] of unused) this.#ids.delete(name);
+    for (const [name] of unused) this.forget(name);
     return unused.map(([name]) => name);
   }
 
@@ -101,9 +100,21 @@ export class Names {
     return addresses && [...addresses];
   }
 
+  /** The name or pattern with this id. */
+  withId(id: number): string | undefined {
+    return this.#nameOf.get(id);
+  }
+
   /** Takes a new name back: its id is not given again. */
   forget(fqdn: string): void {
-    this.#ids.delete(canonical(fqdn));
+    const name = canonical(fqdn);
+    this.#nameOf.delete(this.#ids.get(name) ?? 0);
+    this.#ids.delete(name);
+  }
+
+  #number(name: string, id: number): void {
+    this.#ids.set(name, id);
+    this.#nameOf.set(id, name);
   }
 
   /** How many more names fit. */

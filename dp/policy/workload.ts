@@ -23,7 +23,7 @@ export type Workload = {
   addresses: ReadonlySet<string>;
 };
 
-export const UNPOLICED = { policy: NO_POLICY, defaultAction: ACTION.open, directions: DIRECTION.both };
+export const UNPOLICED = { policy: NO_POLICY, defaultAction: ACTION.open, directions: DIRECTION.both, learns: 0 };
 
 /** The MAC of an interface’s own entry. */
 export const INTERFACE_ITSELF = new Uint8Array(6);

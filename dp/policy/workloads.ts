@@ -241,7 +241,9 @@ export class Workloads {
     if (!isKept) changes.undoBy(() => this.#slots.release(index));
     const epoch = nextEpoch(workload);
     const { defaultAction, directions } = policy ?? UNPOLICED;
-    this.#write(workload, { ...workload.state, policy: index, epoch, revision: epoch, defaultAction, directions });
+    const learns = Number((policy?.names.size ?? 0) > 0);
+    const state = { ...workload.state, policy: index, epoch, revision: epoch, defaultAction, directions, learns };
+    this.#write(workload, state);
     workload.policy = policy;
     changes.undoBy(() => {
       workload.policy = policyBefore;

@@ -232,6 +232,12 @@ export const commandSchemas = {
         type: 'boolean',
         description: 'true: drop nothing of any workload, only report what would be dropped.',
       },
+      resolvers: {
+        type: ['array', 'null'],
+        items: ip,
+        maxItems: 64,
+        description: 'DNS servers whose answers to workloads teach the addresses of names.',
+      },
     },
   },
   ctrl_keep_alive: {

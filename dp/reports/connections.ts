@@ -2,6 +2,7 @@
 import { direction, type Flow, type FlowKey, seen, TICK_SHIFT } from '../kernel/abi.gen.ts';
 import { packedOf } from '../kernel/address.ts';
 import type { FlowsFound } from '../kernel/datapath.ts';
+import type { Use } from '../learning/learnt-addresses.ts';
 import type { InternalNetworks } from '../networks/internal-networks.ts';
 import { applicationNumber } from '../policy/applications.ts';
 import type { Workload } from '../policy/workload.ts';
@@ -33,25 +34,28 @@ export class Connections {
     this.#networks = networks;
   }
 
-  /** What had traffic since the last call, and how many connections there was no room for. */
-  collect(): { readonly reports: readonly Report[]; readonly leftOut: number } {
+  /** What had traffic since the last call, how many connections there was no room for, and which addresses of names they use. */
+  collect(): { readonly reports: readonly Report[]; readonly leftOut: number; readonly uses: readonly Use[] } {
     const since = this.#since;
     this.#since = nowTicks();
     const byId = new Map(this.#workloads.all().map((workload) => [workload.state.id, workload]));
     const connections: Connection[] = [];
+    const uses: Use[] = [];
     let leftOut = 0;
     for (const source of this.#sources) {
       const found = source.flowsSince(since, MAX_CONNECTIONS - connections.length);
       leftOut += found.leftOut;
       for (const [key, flow] of found.flows) {
         const workload = byId.get(key.endpoint);
-        if (workload) connections.push(this.#connectionOf(key, flow, workload));
+        if (!workload) continue;
+        if (flow.name !== 0) uses.push({ address: key.peer, name: flow.name });
+        connections.push(this.#connectionOf(key, flow, workload));
       }
     }
     const reports: Report[] = [];
     for (let at = 0; at < connections.length; at += PER_REPORT)
       reports.push({ kind: 'connection', connections: connections.slice(at, at + PER_REPORT) });
-    return { reports, leftOut };
+    return { reports, leftOut, uses };
   }
 
   #connectionOf(key: FlowKey, flow: Flow, workload: Workload): Connection {

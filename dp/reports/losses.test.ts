@@ -63,7 +63,8 @@ describe('what is lost is told', () => {
   });
   it('by SIGUSR1 as sums since the tables were made', () => {
     const lost = { events: 5n, hits: 3n, flows: 4n };
-    const last = dump(harness.engine, harness.datapath.room(), lost).split('\n').at(-1);
+    const answers = { resolvers: [], counts: { learnt: 0n, cut: 0n, alien: 0n, byTcp: 0n, lost: 0n } };
+    const last = dump(harness.engine, harness.datapath.room(), lost, answers).split('\n').at(-1);
     assert.equal(last, 'lost in the kernel: 5 events, 3 hits, 4 flows');
   });
 });

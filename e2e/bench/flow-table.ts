@@ -23,6 +23,7 @@ const NO_POLICY = {
   tap: 0,
   families: 0,
   netns: NETNS_UNKNOWN,
+  learns: 0,
 };
 
 export async function* measureFlowTable(bench: Bench): AsyncGenerator<Figure> {

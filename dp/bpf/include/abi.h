@@ -72,6 +72,11 @@ enum counter {
 	COUNTER_EVENTS_LOST,	/* the ring buffer was full */
 	COUNTER_HITS_LOST,	/* the table of hits was full */
 	COUNTER_FLOWS_LOST,	/* the flow table refused an entry */
+	COUNTER_ANSWERS_LEARNT,	/* DNS answers to a workload that gave a rule's name its addresses */
+	COUNTER_ANSWERS_CUT,	/* those that were not read to their end: too large, in fragments, truncated or malformed */
+	COUNTER_ANSWERS_ALIEN,	/* those that answer another question than was asked with their number */
+	COUNTER_ANSWERS_BY_TCP,	/* connections by TCP that workloads opened to resolvers: what comes by them is not read */
+	COUNTER_ANSWERS_LOST,	/* answers with an address that there was no room for */
 	COUNTER_VERDICTS,	/* first of ACTIONS: decisions on connections, by enum action */
 	COUNTER_DROPS = COUNTER_VERDICTS + ACTIONS,	/* first of REASONS: packets, by enum reason */
 	COUNTER_COUNT = COUNTER_DROPS + REASONS,
@@ -146,6 +151,7 @@ struct endpoint {
 	__u8 tap;		/* enum tap bits; any of them: report, but drop nothing */
 	__u8 families;		/* enum family bits: those of which every address is in `endpoint_addresses` */
 	__u32 netns;		/* id of the namespace that its sockets are in, or NETNS_… */
+	__u32 learns;		/* 1: its rules name hosts, and answers of resolvers to it are read */
 } __abi;
 
 enum family { FAMILY_IPV4 = 1, FAMILY_IPV6 = 2 };
@@ -271,6 +277,38 @@ struct address_names {
 	__u32 count;
 	__u32 ids[NAMES_PER_ADDRESS];
 } __abi;
+
+#define MATCHES_MAX 8		/* of one name: itself and the patterns over it */
+#define LEARNT_SLOTS 8
+#define LEARNT_BLOCKS 32	/* of one address: with LEARNT_SLOTS, 256 names */
+/* The sweeper deletes a block once all its slots ended this long ago: 10 minutes. */
+#define SWEEP_TICKS 559
+
+/* An address with more names goes on in block 1, 2, … */
+struct learnt_key {
+	struct address address;
+	__u32 block;
+	__u32 reserved;
+} __abi;
+
+/* Each slot: FQDN id << 32 | the tick until which it counts; 0 is free. Written by compare-and-swap, and by the programs alone. */
+struct learnt_block {
+	__u64 slots[LEARNT_SLOTS];
+} __abi;
+
+/* A question that a workload sent: only what answers it teaches. */
+struct dns_query_key {
+	struct flow_key flow;
+	__u16 id;
+	__u16 reserved[3];
+};
+
+struct dns_query {
+	__u64 question;		/* digest of its name and type */
+	__u32 sent;		/* ticks */
+	__u32 count;
+	__u32 names[MATCHES_MAX];	/* FQDN ids that the name in question has */
+};
 
 /* ---- Reports ---- */
 

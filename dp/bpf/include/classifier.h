@@ -10,6 +10,7 @@
 
 #include "abi.h"
 #include "blob.h"
+#include "learnt.h"
 #include "names.h"
 
 #define MAX_STEPS 18
@@ -161,15 +162,39 @@ __noinline int descend_name(struct search *search, __u32 id)
 	return 0;
 }
 
+/* Blocks fill in order: a free slot is the end. */
+static __always_inline void descend_learnt(struct search *search, struct learnt_key *key)
+{
+	__u32 now = now_ticks();
+
+	for (int block = 0; block < LEARNT_BLOCKS; block++) {
+		key->block = block;
+
+		const struct learnt_block *learnt = bpf_map_lookup_elem(&learnt_addresses, key);
+
+		for (int i = 0; learnt && i < LEARNT_SLOTS; i++) {
+			__u64 slot = learnt->slots[i];
+
+			if (!slot)
+				return;
+			if ((__u32)slot > now)
+				descend_name(search, slot >> 32);
+		}
+		if (!learnt)
+			return;
+	}
+}
+
 static __always_inline void descend_names(struct search *search, const struct query *query)
 {
-	struct address peer = query->flow->peer;	/* Linux 6.1 takes no key from a global function's argument */
-	struct address_names *known = bpf_map_lookup_elem(&address_names, &peer);
+	struct learnt_key key = { .address = query->flow->peer };	/* Linux 6.1 takes no key from a global function's argument */
+	struct address_names *known = bpf_map_lookup_elem(&address_names, &key.address);
 
 	if (query->name)	/* an address that ended does not cut a flow that it let in */
 		descend_name(search, query->name);
 	for (__u32 i = 0; known && i < NAMES_PER_ADDRESS && i < known->count; i++)
 		descend_name(search, known->ids[i]);
+	descend_learnt(search, &key);
 }
 
 /* The caller holds what the search finds, `match` at last: one struct less on a stack that is short. */

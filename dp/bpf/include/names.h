@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The names of rules and the addresses that dp was told they have; both are written by dp alone. */
+/* The names of rules and the addresses that dp was told they have; both are written by dp alone. See learnt.h for others. */
 #pragma once
 
 #include "abi.h"
