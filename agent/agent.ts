@@ -41,6 +41,7 @@ export type AgentOptions = {
   readonly notifyPath: string;
   readonly workloads: WorkloadsFrom;
   readonly resolver: Resolver;
+  readonly answersFrom: readonly string[];
 };
 
 export class Agent implements AsyncDisposable {
@@ -65,6 +66,7 @@ export class Agent implements AsyncDisposable {
     this.#enforcement = new Enforcement({
       send: (datagrams) => this.#connection.send(datagrams),
       log,
+      answersFrom: options.answersFrom,
       isNameSettled: (name) => this.#names.isSettled(name),
       onChange: () => this.#enforced(),
       onError: (text) => this.#dpError(text, log),

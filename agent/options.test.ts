@@ -14,7 +14,7 @@ describe('the command line', () => {
         workloads: { kind: 'netns', path: '/x' },
         logLevel: 'info',
       },
-      ...{ resolver: { address: '127.0.0.1', port: 53 } },
+      ...{ resolver: { address: '127.0.0.1', port: 53 }, answersFrom: ['127.0.0.1'] },
       ...{ dpPath: '/tmp/dp_listen.sock', notifyPath: '/tmp/ctrl_listen.sock' },
     });
   });
@@ -29,6 +29,11 @@ describe('the command line', () => {
       const line = readCommandLine([...ENOUGH, '--resolver', text]);
       assert.deepEqual(line.kind === 'run' && line.resolver, resolver);
     });
+
+  it('takes further resolvers, whose answers to workloads count', () => {
+    const line = readCommandLine([...ENOUGH, '--more-resolvers', '10.0.0.2,2001:db8::1']);
+    assert.deepEqual(line.kind === 'run' && line.answersFrom, ['127.0.0.1', '10.0.0.2', '2001:db8::1']);
+  });
 
   it('takes the container runtime’s sockets, and who waits', () => {
     const runtime = [...ENOUGH, '--workloads', 'runtime'];
@@ -47,6 +52,8 @@ describe('the command line', () => {
   });
 
   const wrong: [readonly string[], RegExp][] = [
+    [[...ENOUGH, '--more-resolvers', '10.0.0.2,dns'], /^--more-resolvers 10\.0\.0\.2,dns: dns is no IP address/],
+    [[...ENOUGH, '--more-resolvers', Array(64).fill('10.0.0.2').join()], /names 64 DNS servers: give at most 63/],
     [[], /^--etcd is missing: give a URL, as in http:/],
     [ENOUGH.slice(2), /^--node is missing: give the name of this node/],
     [['--etcd', '--node', 'n'], /^Option '--etcd' argument is ambiguous\.$/],

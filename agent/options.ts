@@ -21,6 +21,8 @@ usage: node agent/main.ts --node NAME --etcd URL --workloads SOURCE --resolver I
   --startup hold|allow    with runtime: a pod whose policy is not in force in time is held back (unless told), or starts
   --exempt-namespaces A,B with runtime: pods of these never wait; none: '' (default kube-system,podwall-system)
   --resolver IP[:PORT]    DNS server that domain names of rules are looked up at; an IPv6 address with a port in brackets
+  --more-resolvers A,B    further DNS servers that workloads ask at port 53: like the resolver's, their answers to a
+                          workload teach the addresses of its rules' names
   --dp PATH               socket of dp (default /tmp/dp_listen.sock)
   --notify PATH           socket that dp reports to (default /tmp/ctrl_listen.sock)
   --metrics WHERE         serve metrics for Prometheus, /healthz and /readyz over HTTP; WHERE is a port of 127.0.0.1, or
@@ -32,6 +34,8 @@ usage: node agent/main.ts --node NAME --etcd URL --workloads SOURCE --resolver I
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 const DNS_PORT = 53;
 const MAX_PORT = 0xffff;
+/** Of dp, the resolver included. */
+const MAX_RESOLVERS = 64;
 /** What options may be, in words. */
 const ETCD_URL = 'a URL, as in http://10.0.0.1:2379';
 const WORKLOADS = 'runtime, or netns: and the path of a file';
@@ -57,6 +61,8 @@ export type Run = {
   readonly etcdTls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
   readonly workloads: WorkloadsFrom;
   readonly resolver: { readonly address: string; readonly port: number };
+  /** Addresses of DNS servers whose answers to workloads count; the resolver is the first. */
+  readonly answersFrom: readonly string[];
   readonly dpPath: string;
   readonly notifyPath: string;
   readonly metrics?: MetricsAddress;
@@ -76,6 +82,7 @@ const options = {
   startup: { type: 'string' },
   'exempt-namespaces': { type: 'string' },
   resolver: { type: 'string' },
+  'more-resolvers': { type: 'string', default: '' },
   dp: { type: 'string', default: '/tmp/dp_listen.sock' },
   notify: { type: 'string', default: '/tmp/ctrl_listen.sock' },
   metrics: { type: 'string' },
@@ -95,13 +102,15 @@ export function readCommandLine(args: readonly string[]): CommandLine {
   if (!/^https?:\/\/[^/]+$/.test(etcdUrl))
     throw new UsageError(`--etcd ${etcdUrl} is no address of etcd: give ${ETCD_URL}`);
   const tls = readTls(values['etcd-ca'], values['etcd-cert'], values['etcd-key']);
+  const resolver = readResolver(required('resolver', values.resolver, RESOLVER));
   return {
     kind: 'run',
     node: required('node', values.node, 'the name of this node, as the controller calls it'),
     etcdUrl,
     ...(tls && { etcdTls: tls }),
     workloads: readWorkloads(required('workloads', values.workloads, WORKLOADS), values),
-    resolver: readResolver(required('resolver', values.resolver, RESOLVER)),
+    resolver,
+    answersFrom: [resolver.address, ...readMoreResolvers(values['more-resolvers'])],
     dpPath: values.dp,
     notifyPath: values.notify,
     ...(values.metrics !== undefined && { metrics: readMetrics(values.metrics) }),
@@ -170,6 +179,16 @@ function readPath(name: 'runtime-socket' | 'nri-socket', values: RuntimeValues, 
   const path = (values[name] ?? unlessTold).replace(/^unix:\/\//, ''); // as crictl and kubelet have it
   if (!path.startsWith('/')) throw new UsageError(`--${name} ${path} is no path: give one that begins with /`);
   return path;
+}
+
+function readMoreResolvers(text: string): string[] {
+  const addresses = text.split(',').filter((one) => one !== '');
+  const bad = addresses.find((one) => isIP(one) === 0);
+  if (bad !== undefined)
+    throw new UsageError(`--more-resolvers ${text}: ${bad} is no IP address; give addresses with commas between them`);
+  if (addresses.length >= MAX_RESOLVERS)
+    throw new UsageError(`--more-resolvers names ${addresses.length} DNS servers: give at most ${MAX_RESOLVERS - 1}`);
+  return addresses;
 }
 
 function readResolver(text: string): Run['resolver'] {

@@ -63,6 +63,7 @@ class Bench implements AsyncDisposable {
       send: (datagrams) => this.connection.send(datagrams),
       log,
       confirmTimeoutMs: 1000,
+      answersFrom: ['10.96.0.10', 'fd96::a'],
       isNameSettled: (name) => this.settled.has(name),
       onChange: () => undefined,
       onError: (text) => this.errors.push(text),
@@ -101,7 +102,9 @@ class Bench implements AsyncDisposable {
   }
 }
 
-const names = (peer: ProtocolPeer): string[] => peer.commands.map(({ name }) => name);
+/** Of workloads and names. */
+const names = (peer: ProtocolPeer): string[] =>
+  peer.commands.map(({ name }) => name).filter((name) => name !== 'ctrl_sys_conf');
 
 describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_000 }, () => {
   it('registers a workload, then its names, whether it drops, and its policy', async () => {
@@ -120,10 +123,18 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     assert.equal(bench.enforcement.revisions.find(MAC, bench.peer.epoch), policy);
   });
 
+  it('tells whose DNS answers count before anything else', async () => {
+    await using bench = new Bench();
+    bench.enforcement.setTargets(targets(target(UNSELECTED)));
+    await bench.untilInForce(UNSELECTED);
+    assert.equal(bench.peer.commands[0]?.name, 'ctrl_sys_conf');
+    assert.deepEqual(bench.peer.bodies('ctrl_sys_conf'), [{ resolvers: ['10.96.0.10', 'fd96::a'] }]);
+  });
+
   it('only registers a workload of which nothing is known, and removes the policy of one that nothing selects', async () => {
     await using bench = new Bench();
     bench.enforcement.setTargets(targets(target()));
-    await bench.peer.until(({ commands }) => commands.length === 1);
+    await bench.peer.until((peer) => names(peer).length === 1);
     bench.enforcement.setTargets(targets(target(UNSELECTED)));
     await bench.untilInForce(UNSELECTED);
     assert.deepEqual(names(bench.peer), ['ctrl_add_mac', 'ctrl_cfg_policy']);
@@ -285,13 +296,13 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     await using bench = new Bench();
     const other = 'aa:bb:cc:dd:ee:02';
     bench.enforcement.setTargets(targets(target(), target(undefined, other)));
-    await bench.peer.until(({ commands }) => commands.length === 2);
+    await bench.peer.until((peer) => names(peer).length === 2);
     bench.peer.end({ removesFile: true });
     await bench.peer.until(() => bench.messages().includes('dp lost'));
     bench.enforcement.setTargets(new Map());
     bench.enforcement.setTargets(targets(target(undefined, other)));
     bench.peer = bench.newPeer();
-    await bench.peer.until(({ commands }) => commands.length === 2);
+    await bench.peer.until((peer) => names(peer).length === 2);
     assert.deepEqual(bench.peer.bodies('ctrl_del_mac'), [{ iface: 'veth1', mac: MAC }]);
     assert.deepEqual(
       bench.peer.bodies('ctrl_add_mac').map(({ mac }) => mac),
@@ -342,7 +353,7 @@ describe('the agent’s side of the protocol', { concurrency: true, timeout: 30_
     await bench.peer.until(() => bench.logged.some(isRefused));
     assert.deepEqual(bench.peer.keepAlives, []);
     chownSync(bench.dpPath, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-    await bench.peer.until(({ commands }) => commands.length === 1);
+    await bench.peer.until((peer) => names(peer).length === 1);
   });
 
   it('takes a dp that reads but says nothing for long as dead, says so, and finds it once it speaks', async () => {

@@ -19,6 +19,8 @@ export type EnforcementOptions = {
   readonly send: (datagrams: readonly Buffer[]) => Promise<void>;
   readonly log: Logger;
   readonly confirmTimeoutMs?: number;
+  /** Addresses of the DNS servers whose answers to workloads teach the addresses of names. */
+  readonly answersFrom: readonly string[];
   /** A policy waits until its names were looked up, so that nothing it allows is refused for want of addresses. */
   readonly isNameSettled: (name: string) => boolean;
   /** What is in force for a workload changed, or the reason why it does not. */
@@ -52,6 +54,7 @@ export class Enforcement implements Disposable {
   readonly #removed = new Map<string, Target>();
   #confirmation: Confirmation | undefined;
   #isConnected = false;
+  #areResolversTold = false;
   #isWorking = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -112,6 +115,7 @@ export class Enforcement implements Disposable {
 
   connected(): void {
     this.#isConnected = true;
+    this.#areResolversTold = false;
     for (const workload of this.#workloads.values()) forget(workload);
     this.wake();
   }
@@ -172,6 +176,7 @@ export class Enforcement implements Disposable {
 
   async #work(): Promise<void> {
     while (this.#isConnected) {
+      await this.#tellResolvers();
       await this.#register();
       const { datagrams, told } = this.#names.changes(this.fqdns());
       if (datagrams.length > 0) await this.#options.send(datagrams);
@@ -180,6 +185,13 @@ export class Enforcement implements Disposable {
       if (!next) return;
       await this.#program(...next);
     }
+  }
+
+  /** Before all else: what workloads are answered from then on counts. */
+  async #tellResolvers(): Promise<void> {
+    if (this.#areResolversTold) return;
+    this.#areResolversTold = true;
+    await this.#options.send([command('ctrl_sys_conf', { resolvers: [...this.#options.answersFrom] })]);
   }
 
   async #register(): Promise<void> {

@@ -57,10 +57,7 @@ export class NameResolver implements Disposable {
   #add(name: string): void {
     const known: Known = { isSettled: isPattern(name) };
     this.#names.set(name, known);
-    if (isPattern(name)) {
-      this.#options.onProblem(name, `${name} can't be looked up: its addresses come from the answers that pods get`);
-      return;
-    }
+    if (isPattern(name)) return; // dp learns its addresses from the answers that workloads get
     known.settle = setTimeout(() => this.#settle(known), this.#timing.settle);
     void this.#refresh(name, known);
   }
