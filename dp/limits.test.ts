@@ -285,7 +285,7 @@ describe('the documentation of limits', () => {
     using object = new ProgramObject(OBJECT, {});
     const { tables } = object.layout();
     const room = (name: TableName): number => tables[name]?.maxEntries ?? assert.fail(name);
-    const { ctrl_cfg_policy, ctrl_cfg_set_fqdn } = commandSchemas;
+    const { ctrl_cfg_policy, ctrl_cfg_set_fqdn, ctrl_sys_conf } = commandSchemas;
     const defined: Readonly<Record<string, number>> = {
       'bytes in a message': MAX_COMMAND_BYTES,
       'rules in a message': ctrl_cfg_policy.properties.rules.maxItems,
@@ -305,6 +305,7 @@ describe('the documentation of limits', () => {
       'addresses of a domain name': ctrl_cfg_set_fqdn.properties.fqdn_ips.maxItems,
       'names of an address': NAMES_PER_ADDRESS,
       'internal subnets': MAX_SUBNETS,
+      'DNS resolvers': ctrl_sys_conf.properties.resolvers.maxItems,
       'connections (`--flows`)': FLOWS.most,
     };
     assert.deepEqual(
