@@ -26,7 +26,7 @@ import {
 } from './workloads/source.ts';
 
 /** Changes that come together are computed together. */
-const DEBOUNCE_MS = 20;
+const DEBOUNCE_MS = 3;
 const CLOSE_TIMEOUT_MS = 1000;
 
 /** Where workloads come from: a file of network namespaces, or the node's container runtime. */

@@ -15,7 +15,7 @@ import { StatusBoard, type Turn } from './status/status-board.ts';
 import type { StatusSink } from './status/status-sink.ts';
 
 /** Changes that come together are worked off together. */
-const GATHER_MS = 20;
+const GATHER_MS = 3;
 
 export class Reconciler implements AsyncDisposable {
   readonly #mirror: Mirror;

@@ -9,7 +9,7 @@ import { FOLLOWED } from './kinds.ts';
 import { Reflector } from './reflector.ts';
 
 /** Objects that come together are declared together. */
-const GATHER_MS = 5;
+const GATHER_MS = 1;
 
 export class KubernetesSource implements AsyncDisposable {
   readonly #collection = new Collection();
